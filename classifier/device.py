@@ -1,0 +1,51 @@
+"""The device and the precision of all computing, decided in this one place."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors live and in which precision layers compute.
+
+    name
+        "cuda", "mps" or "cpu", as PyTorch calls it.
+    precision
+        "bfloat16" or "float32", of the convolutions and matrix products; weights, normalisation and loss stay float32.
+    """
+
+    name: str
+    precision: Literal["bfloat16", "float32"]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which a network runs in this precision."""
+        return torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    @property
+    def label(self) -> str:
+        """Name of the device for people: that of the GPU, or `cpu`."""
+        return torch.cuda.get_device_name() if self.name == "cuda" else self.name
+
+
+def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
+    """Choose the fastest device there is, and have it compute the same bytes every time.
+
+    With `auto`, layers compute in bfloat16 where the processor or GPU has it natively, and in float32 elsewhere.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid, 6 % of the time
+    if torch.cuda.is_available():
+        name, native = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
+    elif torch.backends.mps.is_available():
+        name, native = "mps", False
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        name, native = "cpu", any(capabilities.get(key, False) for key in ("avx512_bf16", "amx_bf16", "bf16"))
+    if precision == "auto":
+        precision = "bfloat16" if native else "float32"
+    return Device(name, precision)

@@ -1,0 +1,65 @@
+"""Files: written whole or not at all, and read with an error that says what to do."""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from classifier.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, and move it to `path` in one step when the block succeeds.
+
+    When the block fails, what stood at `path` before still stands there. Missing folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path, writer: str) -> Iterator[None]:
+    """Turn a failure to read what the stage `writer` wrote into an InputError that says what to run."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the {writer} stage first: dvc repro {writer}") from None
+    except Exception as error:  # damaged bytes raise a dozen kinds in zipfile, NumPy and PyTorch
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: damaged ({reason}); run the {writer} stage again: dvc repro --force {writer}") from None
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write values as indented JSON."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as CSV, numbers to six significant digits."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

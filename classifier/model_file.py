@@ -1,0 +1,74 @@
+"""The model file: a trained network with all that is needed to use it."""
+
+import dataclasses
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from classifier.description import Description
+from classifier.files import reading, replacing
+from classifier.networks import build_network
+from classifier.params import NetworkParams
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and what it was made for.
+
+    weights
+        State of the network, by name.
+    network
+        The settings it was built from.
+    image_shape
+        Height, width and channels of the images that it takes.
+    description
+        Class names, and the normalisation.
+    """
+
+    weights: dict[str, Tensor]
+    network: NetworkParams
+    image_shape: tuple[int, int, int]
+    description: Description
+
+    def build(self) -> nn.Sequential:
+        """Build the network with its trained weights, on the CPU and in evaluation mode."""
+        network = build_network(self.network, self.image_shape, self.description, seed=0)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model, whole or not at all; the same model gives the same bytes, whatever the name of the file."""
+    content = io.BytesIO()
+    torch.save(
+        {
+            "weights": model.weights,
+            "network": dataclasses.asdict(model.network),
+            "image_shape": model.image_shape,
+            "description": dataclasses.asdict(model.description),
+        },
+        content,
+    )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def load_model(path: Path) -> Model:
+    """Read the model that `save_model` wrote, admitting tensors and plain values only.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is damaged.
+    """
+    with reading(path, "train"):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return Model(
+            content["weights"],
+            NetworkParams(**content["network"]),
+            content["image_shape"],
+            Description(**content["description"]),
+        )

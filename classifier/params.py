@@ -1,0 +1,172 @@
+"""Hyperparameters: each section of params.yaml as a frozen dataclass, read strictly."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from classifier.errors import InputError
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Source:
+    """Where an archive can be had (URL, path, or package://PACKAGE/FILE) and the checksum that its bytes must have."""
+
+    location: Annotated[str, Field(min_length=1)]
+    checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
+
+
+@dataclass(frozen=True, config=STRICT)
+class DataParams:
+    """The section `data`."""
+
+    name: Literal["cifar10", "digits"]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+    sources: dict[Literal["cifar10", "digits"], Annotated[tuple[Source, ...], Field(min_length=1)]]
+
+
+@dataclass(frozen=True, config=STRICT)
+class NetworkParams:
+    """The section `network`."""
+
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)]
+    batch_norm: bool
+    hidden_width: Annotated[int, Field(ge=1, le=65536)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class AugmentationParams:
+    """The section `augmentation`."""
+
+    flip: bool
+    crop_padding: Annotated[int, Field(ge=0, le=256)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainParams:
+    """The section `train`."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    optimizer: Literal["adam"]
+    seed: Seed
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateParams:
+    """The section `evaluate`."""
+
+    calibration_bins: Annotated[int, Field(ge=1, le=10_000)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class PlotParams:
+    """The section `plot`."""
+
+    confusions: Annotated[int, Field(ge=0, le=50)]
+    mistakes: Annotated[int, Field(ge=1, le=400)]
+    dots_per_inch: Annotated[int, Field(ge=10, le=1200)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """All of params.yaml."""
+
+    data: DataParams
+    network: NetworkParams
+    augmentation: AugmentationParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    plot: PlotParams
+
+
+def read_params(path: Path) -> Params:
+    """Read and check a whole file of params.
+
+    The file is read the way DVC writes it, as YAML 1.2: `1e-05` is a number.
+
+    Raises
+    ------
+    InputError
+        One line that names the first wrong key, what it got and what it takes.
+    """
+    return parse_params(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML 1.2 file; a duplicate key or a syntax error raises InputError."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository's root") from None
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        raise InputError(f"{path}, line {line}: {str(error.problem).split(' with value')[0]}; each key stands once") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def parse_params(values: Any, where: str) -> Params:
+    """Check the values of a whole file of params; `where` names the file in errors.
+
+    Raises
+    ------
+    InputError
+        As `read_params`.
+    """
+    try:
+        # In JSON, lists stand for tuples even in strict mode. Dates and other YAML extras become text, which no key takes.
+        return TypeAdapter(Params).validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        # A misspelt key is both unknown and missing: the unknown one says more.
+        complaints = sorted(error.errors(), key=lambda complaint: complaint["type"] != "unexpected_keyword_argument")
+        raise InputError(f"{where}: {_in_one_line(complaints[0])}") from None
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _in_one_line(complaint: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in complaint["loc"] if part != "[key]") or "the whole file"
+    got = json.dumps(complaint["input"], default=str)
+    got = got if len(got) <= 80 else got[:77] + "..."
+    match complaint["type"]:
+        case "unexpected_keyword_argument":
+            section = complaint["loc"][:-1]
+            return f"{key}: unknown key; {'.'.join(map(str, section)) or 'the file'} takes {', '.join(_keys_of(section))}"
+        case "missing":
+            return f"{key}: missing"
+        case "dataclass_type":
+            return f"{key}: should be a section with the keys {', '.join(_keys_of(complaint['loc']))}, got {got}"
+        case _:
+            should = re.sub(r"^\w+ should", "should", complaint["msg"])
+            return f"{key}: {should}, got {got}"
+
+
+def _keys_of(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys that the section at this location takes."""
+    section: Any = Params
+    for part in location:
+        section = Source if section is DataParams and part == "sources" else _types_of(section).get(str(part), section)
+    return list(_types_of(section))
+
+
+def _types_of(section: type) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(section)}

@@ -1,0 +1,151 @@
+"""Sources of data: archives fetched from the first place that has them, never trusted before their checksum matched."""
+
+import importlib.metadata
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+
+from classifier.console import progress_bar
+from classifier.errors import InputError
+from classifier.params import DataParams, Source
+
+PACKAGE_SCHEME = "package"
+TIMEOUT = 30  # seconds without a byte after which a server is given up
+
+
+def fetch(sources: Sequence[Source], folder: Path, root: Path) -> tuple[Path, Source]:
+    """Put the archive that the first good source gives into `folder`, whole and verified, as the only file there.
+
+    An archive that already lies there with a right checksum is kept as it is. A source that does not answer, or answers
+    with other bytes, is passed over. While nothing is fetched, `folder` stays as it was.
+
+    Parameters
+    ----------
+    sources
+        In the order in which they are tried.
+    folder
+        Where the archive is put, under the last part of its location.
+    root
+        The folder from which relative paths count.
+
+    Returns
+    -------
+    archive, source
+        Its path, and where it came from.
+
+    Raises
+    ------
+    InputError
+        Naming every source that was tried, why it failed, and what to do.
+    """
+    pooch.get_logger().setLevel("ERROR")
+    failures = []
+    for source in sources:
+        try:
+            pooch.retrieve(
+                source.location,
+                known_hash=source.checksum,
+                fname=file_name(source),
+                path=folder,
+                downloader=_downloader(source, root),
+            )
+        except (OSError, ValueError, requests.RequestException, importlib.metadata.PackageNotFoundError) as error:
+            failures.append(f"{source.location} ({_why(error)})")
+            continue
+        archive = folder / file_name(source)
+        for other in folder.iterdir():
+            if other != archive:
+                other.unlink()
+        return archive, source
+    raise InputError(
+        f"no source gave the archive: {'; '.join(failures)}. Put the archive at one of these paths or add a source to "
+        "data.sources in params.yaml, or run the data set that needs no network: make demo"
+    )
+
+
+def verified(sources: Sequence[Source], folder: Path) -> Path:
+    """Return the archive in `folder` after its checksum was found to be that of one of its sources.
+
+    Raises
+    ------
+    InputError
+        When there is none, or when its bytes are not the pinned ones.
+    """
+    for source in sources:
+        path = folder / file_name(source)
+        if (
+            path.is_file()
+            and pooch.file_hash(str(path), source.checksum.partition(":")[0]) == source.checksum.partition(":")[2]
+        ):
+            return path
+    raise InputError(f"{folder}: holds no archive with a checksum of data.sources in params.yaml; run the download stage again")
+
+
+def sources_of(data: DataParams) -> tuple[Source, ...]:
+    """Return the sources of the data set that `data` names; InputError when it lists none."""
+    try:
+        return data.sources[data.name]
+    except KeyError:
+        raise InputError(
+            f"params.yaml: data.sources.{data.name}: missing; it takes a list of locations and checksums"
+        ) from None
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
+
+    `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
+    """
+    for parent in folder.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return folder
+
+
+def file_name(source: Source) -> str:
+    """Return the name of the archive: the last part of its location."""
+    return PurePosixPath(urlsplit(source.location).path).name
+
+
+class _Copier:
+    """Fetches `package://PACKAGE/FILE` and plain paths, in the form that pooch asks of a downloader."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, location: str, output: str, _: object) -> None:
+        url = urlsplit(location)
+        if url.scheme == PACKAGE_SCHEME:
+            original = Path(str(importlib.metadata.distribution(url.netloc).locate_file(url.path.lstrip("/"))))
+        else:
+            original = self.root / location
+        shutil.copyfile(original, output)
+
+
+def _downloader(source: Source, root: Path) -> "pooch.HTTPDownloader | _Copier":
+    if urlsplit(source.location).scheme in ("http", "https"):
+        bar = progress_bar(0, file_name(source), "B")
+        return pooch.HTTPDownloader(progressbar=bar if not bar.disable else False, timeout=TIMEOUT)
+    return _Copier(root)
+
+
+def _why(error: Exception) -> str:  # noqa: PLR0911
+    match error:
+        case requests.HTTPError() if error.response is not None:
+            return f"HTTP {error.response.status_code} {error.response.reason}"
+        case requests.Timeout():
+            return f"no answer within {TIMEOUT} s"
+        case requests.ConnectionError():
+            return "no connection"
+        case importlib.metadata.PackageNotFoundError():
+            return f"package {error.name} is not installed"
+        case OSError() if error.strerror:
+            return error.strerror.lower()
+        case ValueError() if "does not match the known hash" in str(error):
+            return "wrong checksum: " + str(error).partition("known hash: ")[2].partition(". ")[0]
+        case _:
+            return str(error)

@@ -1,0 +1,97 @@
+"""The training engine: one loop over images held in memory, on any device."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from classifier.augmentation import augment
+from classifier.datasets import Split
+from classifier.device import Device
+from classifier.inference import predict
+from classifier.learning_curve import Epoch, best_epoch
+from classifier.optimizers import build_optimizer
+from classifier.params import AugmentationParams, TrainParams
+
+
+class Progress(Protocol):
+    """What is called after every step."""
+
+    def __call__(self, images: int, loss: Tensor, accuracy: Tensor) -> None:
+        """Take the number of images of the step, and the epoch's mean loss and accuracy so far."""
+
+
+class Training:
+    """A training under way.
+
+    Attributes
+    ----------
+    network
+        Being trained.
+    epochs
+        What came of each epoch so far.
+    best_weights
+        State of the network after the best epoch so far, on the CPU.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train: Split,
+        validation: Split,
+        augmentation: AugmentationParams,
+        params: TrainParams,
+        device: Device,
+    ) -> None:
+        self.network = network.to(device.name)
+        self.images, self.labels = _on(device, train)
+        self.validation_images, self.validation_labels = _on(device, validation)
+        self.augmentation = augmentation
+        self.params = params
+        self.device = device
+        self.optimizer = build_optimizer(params, self.network.parameters())
+        self.generator = torch.Generator().manual_seed(params.seed)
+        self.epochs: list[Epoch] = []
+        self.best_weights: dict[str, Tensor] = {}
+
+    def run_epoch(self, progress: Progress) -> Epoch:
+        """Train on every training image once, in random order, then measure the validation split."""
+        self.network.train()
+        loss_sum = torch.zeros((), device=self.device.name)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device.name)
+        seen = 0
+        order = torch.randperm(len(self.labels), generator=self.generator)
+        # Batches that differ by one image at most: no small last one, whose statistics batch normalisation could not use.
+        for indices in order.tensor_split(-(-len(order) // self.params.batch_size)):
+            on_device = indices.to(self.device.name)
+            images = augment(self.images[on_device], self.augmentation, self.generator)
+            labels = self.labels[on_device]
+            with self.device.autocast():
+                logits = self.network(images)
+            loss = cross_entropy(logits.float(), labels)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += loss.detach() * len(labels)
+            correct += (logits.detach().argmax(dim=1) == labels).sum()
+            seen += len(labels)
+            progress(len(labels), loss_sum / seen, correct / seen)
+        validation_logits = predict(self.network, self.validation_images, self.device)
+        epoch = Epoch(
+            epoch=len(self.epochs) + 1,
+            train_loss=loss_sum.item() / seen,
+            validation_loss=cross_entropy(validation_logits, self.validation_labels).item(),
+            train_accuracy=correct.item() / seen,
+            validation_accuracy=(validation_logits.argmax(dim=1) == self.validation_labels).sum().item()
+            / len(validation_logits),
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+        )
+        self.epochs.append(epoch)
+        if best_epoch(self.epochs) == epoch:
+            self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
+        return epoch
+
+
+def _on(device: Device, split: Split) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(split.images).to(device.name), torch.from_numpy(split.labels).to(device.name)

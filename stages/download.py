@@ -1,0 +1,28 @@
+"""Fetch the archive of the data set from the first source that has it, and verify its checksum.
+
+reads    a source of data.sources: a path, a URL or a file of an installed package
+writes   data/raw/: the archive as it came, one file
+params   data.name, data.sources
+"""
+
+from pathlib import Path
+
+from classifier.console import say
+from classifier.params import read_params
+from classifier.sources import fetch, repository_root, sources_of
+from stages.running import stage
+
+RAW = Path("data/raw")
+
+
+def main() -> None:
+    """Run the stage."""
+    with stage("download", __doc__):
+        data = read_params(Path("params.yaml")).data
+        say(f"download: {data.name} from {' or '.join(source.location for source in sources_of(data))}")
+        archive, source = fetch(sources_of(data), RAW, repository_root(Path.cwd()))
+        say(f"download: {archive.stat().st_size:,} bytes from {source.location}, checksum right, in {archive}")
+
+
+if __name__ == "__main__":
+    main()

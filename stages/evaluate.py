@@ -1,0 +1,58 @@
+"""Score the trained model on the test split, which no other stage reads.
+
+reads    models/classifier.pt, data/processed/test.npz
+writes   metrics/test.json: accuracy with its 95 % interval, loss, precision, recall, F1, calibration
+         plots/confusion_matrix.csv: actual, predicted, count
+         data/predictions.npz: the probabilities given to every image, and the mistaken images
+params   evaluate, train.precision
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from classifier.console import say
+from classifier.datasets import load_split
+from classifier.device import choose_device
+from classifier.files import write_csv, write_json
+from classifier.inference import predict
+from classifier.model_file import load_model
+from classifier.params import read_params
+from classifier.predictions import Predictions, save_predictions
+from classifier.scoring import count_confusions, score
+from stages.running import stage
+
+MODEL = Path("models/classifier.pt")
+TEST = Path("data/processed/test.npz")
+METRICS = Path("metrics/test.json")
+CONFUSION_MATRIX = Path("plots/confusion_matrix.csv")
+PREDICTIONS = Path("data/predictions.npz")
+
+
+def main() -> None:
+    """Run the stage."""
+    with stage("evaluate", __doc__):
+        params = read_params(Path("params.yaml"))
+        model, test = load_model(MODEL), load_split(TEST)
+        device = choose_device(params.train.precision)
+        say(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
+        images = torch.from_numpy(test.images).to(device.name)
+        logits = predict(model.build().to(device.name), images, device)
+        probabilities = logits.cpu().double().softmax(dim=1).numpy()
+        names = model.description.class_names
+        metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins)
+        mistakes = np.flatnonzero(probabilities.argmax(axis=1) != test.labels)
+
+        write_json(METRICS, metrics)
+        write_csv(CONFUSION_MATRIX, ["actual", "predicted", "count"], count_confusions(test.labels, probabilities, names))
+        save_predictions(Predictions(test.labels, probabilities, np.array(names), mistakes, test.images[mistakes]), PREDICTIONS)
+        say(
+            f"evaluate: test accuracy {metrics['accuracy']:.4f} "
+            f"(95 % interval {metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}); "
+            f"metrics in {METRICS}, confusion matrix in {CONFUSION_MATRIX}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Divide the images into training, validation and test split, and measure the training split.
+
+reads    data/raw/
+writes   data/processed/train.npz, validation.npz, test.npz: images uint8 [N, H, W, C] and labels int64 [N]
+         data/processed/description.json: class names, mean and standard deviation of the training images by channel
+params   data
+"""
+
+from pathlib import Path
+
+from classifier.console import say
+from classifier.datasets import READERS, channel_statistics, save_split, stratified
+from classifier.description import Description, save_description
+from classifier.params import read_params
+from classifier.sources import sources_of, verified
+from stages.running import stage
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+
+
+def main() -> None:
+    """Run the stage."""
+    with stage("preprocess", __doc__):
+        data = read_params(Path("params.yaml")).data
+        say(f"preprocess: {data.name}, {data.validation_fraction:g} of the training images held out for validation")
+        archive = READERS[data.name](verified(sources_of(data), RAW))
+        train, validation = stratified(archive.train, data.validation_fraction, data.seed)
+        mean, std = channel_statistics(train.images)
+        for name, split in {"train": train, "validation": validation, "test": archive.test}.items():
+            save_split(split, PROCESSED / f"{name}.npz")
+        save_description(Description(archive.class_names, mean, std), PROCESSED / "description.json")
+        say(
+            f"preprocess: {len(train):,} training, {len(validation):,} validation and {len(archive.test):,} test images in "
+            f"{PROCESSED}; mean {_rounded(mean)}, standard deviation {_rounded(std)}"
+        )
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.4f}" for value in values)
+
+
+if __name__ == "__main__":
+    main()
