@@ -65,7 +65,7 @@ def load_model(path: Path) -> Model:
         When there is no such file, or it is damaged.
     """
     with reading(path, "train"):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
         return Model(
             content["weights"],
             NetworkParams(**content["network"]),

@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from classifier.errors import InputError
@@ -110,18 +109,24 @@ def read_params(path: Path) -> Params:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML 1.2 file; a duplicate key or a syntax error raises InputError."""
+    """Read a YAML 1.2 file; a missing file, a duplicate key or a syntax error raises InputError."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository's root") from None
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        raise InputError(f"{path}, line {line}: {str(error.problem).split(' with value')[0]}; each key stands once") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8: {error}") from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Read YAML 1.2; `where` names its place in errors. A duplicate key or a syntax error raises InputError."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = str(getattr(error, "problem", None) or error).split(" with value")[0]
+        raise InputError(f"{where}{line}: not valid YAML: {problem}") from None
 
 
 def parse_params(values: Any, where: str) -> Params:

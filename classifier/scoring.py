@@ -38,7 +38,8 @@ def score(
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
-        "top_2_accuracy": float(top_k_accuracy_score(labels, probabilities, k=2, labels=classes)),
+        # Of two classes the truth is always among the best two, which scikit-learn does not take.
+        "top_2_accuracy": float(top_k_accuracy_score(labels, probabilities, k=2, labels=classes)) if len(classes) > 2 else 1.0,
         "macro_precision": float(precision.mean()),
         "macro_recall": float(recall.mean()),
         "macro_f1": float(f1.mean()),

@@ -1,0 +1,50 @@
+# Set-up is a prerequisite of every target: it runs by itself, and again only when requirements.lock changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+READY := $(VENV)/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro demo variant plots test lint lock
+
+help: ## list the targets
+	@echo "make TARGET, where TARGET is one of:"
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## make .venv and install the locked dependencies (the other targets do it by themselves)
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@git --version >/dev/null || { echo "Git is needed: DVC keeps its versions in it" >&2; exit 1; }
+	@echo "Setting up $(VENV) with the versions of requirements.lock (once; PyTorch alone is some gigabytes)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --require-hashes --no-deps --requirement requirements.lock
+	@touch $(READY)
+
+repro: $(READY) ## run the pipeline: whatever changed since the last time
+	@dvc repro
+	@python -m tools.summary
+
+demo: $(READY) ## run the whole pipeline on scikit-learn's digits, with no network for data
+	@python -m tools.variant digits --export demo
+	@python -m tools.summary demo
+
+variant: $(READY) ## run a variant as an experiment: make variant NAME=digits
+	@python -m tools.variant $(or $(NAME),--help)
+
+plots: $(READY) ## write the page of plots and say where it is
+	@dvc plots show
+
+test: $(READY) ## run the tests
+	@python -m pytest
+
+lint: $(READY) ## check style and types
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+lock: $(READY) ## pin the newest versions that pyproject.toml admits
+	uv pip compile --universal --upgrade --generate-hashes --all-extras --python-version 3.11 \
+	  --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock

@@ -1,0 +1,117 @@
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from classifier.datasets import Split
+from classifier.description import Description
+from classifier.device import Device, choose_device
+from classifier.networks import build_network
+from classifier.params import AugmentationParams, NetworkParams, TrainParams
+from classifier.training import Training
+
+CPU = Device("cpu", "float32")
+NO_AUGMENTATION = AugmentationParams(flip=False, crop_padding=0)
+PARAMS = TrainParams(epochs=1, batch_size=16, learning_rate=0.01, optimizer="adam", seed=0, precision="float32")
+DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
+
+
+def easy_split(count: int, seed: int) -> Split:
+    """Images of three classes that a network learns at once: dark, bright, and half of each."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = generator.integers(80, size=(count, 8, 8, 1), dtype=np.uint8)
+    images[labels == 1] += 170
+    images[labels == 2, :, ::2] += 170
+    return Split(images, labels.astype(np.int64))
+
+
+def start(
+    params: TrainParams = PARAMS,
+    augmentation: AugmentationParams = NO_AUGMENTATION,
+    device: Device = CPU,
+    count: int = 32,
+    batch_norm: bool = True,
+) -> Training:
+    network = build_network(NetworkParams((4, 8), batch_norm, 16), (8, 8, 1), DESCRIPTION, params.seed)
+    return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
+
+
+def ignore(images: int, loss: Tensor, accuracy: Tensor) -> None:
+    pass
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_it_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"], batch_norm: bool) -> None:
+    training = start(device=Device("cpu", precision), batch_norm=batch_norm)
+    epochs = [training.run_epoch(ignore) for _ in range(15)]
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].train_loss < 0.1
+    assert epochs[-1].validation_accuracy > 0.9
+
+
+def test_an_epoch_sees_every_image_once_and_reports_every_step() -> None:
+    training = start(count=37)
+    steps: list[int] = []
+    last: list[float] = []
+
+    def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:
+        steps.append(images)
+        last[:] = [loss.item(), accuracy.item()]
+
+    epoch = training.run_epoch(progress)
+    assert steps == [13, 12, 12]
+    assert last == pytest.approx([epoch.train_loss, epoch.train_accuracy])
+    assert (epoch.epoch, epoch.learning_rate) == (1, 0.01)
+
+
+def test_a_remainder_of_one_image_is_no_batch_of_its_own() -> None:
+    steps: list[int] = []
+    start(count=33).run_epoch(lambda images, _loss, _accuracy: steps.append(images))
+    assert steps == [11, 11, 11]
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch() -> None:
+    # So large a learning rate makes validation go up and down.
+    training = start(dataclasses.replace(PARAMS, learning_rate=0.3), count=64)
+    states = []
+    for _ in range(8):
+        training.run_epoch(ignore)
+        states.append({name: weight.clone() for name, weight in training.network.state_dict().items()})
+    best = max(training.epochs, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    assert best.epoch < 8, "this test needs a best epoch that is not the last"
+    assert all(torch.equal(training.best_weights[name], weight) for name, weight in states[best.epoch - 1].items())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_gives_others() -> None:
+    augmentation = AugmentationParams(flip=True, crop_padding=1)
+    weights = []
+    for seed in (1, 1, 2):
+        training = start(dataclasses.replace(PARAMS, seed=seed), augmentation)
+        curve = [training.run_epoch(ignore) for _ in range(2)]
+        weights.append((curve, torch.cat([weight.flatten().float() for weight in training.best_weights.values()])))
+    assert weights[0][0] == weights[1][0]
+    assert torch.equal(weights[0][1], weights[1][1])
+    assert not torch.equal(weights[0][1], weights[2][1])
+
+
+def test_the_validation_split_is_neither_augmented_nor_learned_from() -> None:
+    training = start(augmentation=AugmentationParams(flip=True, crop_padding=1))
+    images = training.validation_images.clone()
+    epoch = training.run_epoch(ignore)
+    training.network.eval()
+    with torch.inference_mode():
+        logits = training.network(images)
+    assert epoch.validation_accuracy == (logits.argmax(1) == training.validation_labels).double().mean().item()
+    assert epoch.validation_loss == pytest.approx(torch.nn.functional.cross_entropy(logits, training.validation_labels).item())
+
+
+def test_the_device_is_deterministic_and_float32_when_asked_for() -> None:
+    device = choose_device("float32")
+    assert device.precision == "float32"
+    assert torch.are_deterministic_algorithms_enabled()
+    assert choose_device("auto").precision in ("float32", "bfloat16")

@@ -1,0 +1,67 @@
+"""What must hold between the files of the repository."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from classifier.params import read_yaml
+from tests.conftest import ROOT
+from tests.imports import imports
+
+STAGES: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+
+
+def test_the_stages_are_the_five_of_the_design() -> None:
+    assert list(STAGES) == ["download", "preprocess", "train", "evaluate", "plot"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_the_modules_that_it_imports_and_no_other(name: str) -> None:
+    listed = {path for path in STAGES[name]["deps"] if path.endswith(".py")}
+    script = f"stages/{name}.py"
+    assert listed == {script, *imports(ROOT / script)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_says_in_its_help_which_params_it_uses(name: str) -> None:
+    (described,) = re.findall(r"^params +(.+)$", (ROOT / f"stages/{name}.py").read_text(), re.MULTILINE)
+    assert sorted(described.split(", ")) == sorted(STAGES[name]["params"])
+
+
+def test_dependencies_point_one_way() -> None:
+    for path in (ROOT / "classifier").glob("*.py"):
+        assert not {file for file in imports(path) if not file.startswith("classifier/")}, path
+    for name in STAGES:
+        used = imports(ROOT / f"stages/{name}.py")
+        assert not {f"stages/{other}.py" for other in STAGES} & used, name
+
+
+def test_every_value_of_params_has_its_meaning_beside_it() -> None:
+    for line in (ROOT / "params.yaml").read_text().splitlines():
+        if re.match(r"\s*(- )?\w+: \S", line) and not re.match(r"\s*\w+: #", line):
+            assert "#" in line, line
+
+
+def test_the_lock_file_pins_every_version_with_its_hash() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    requirements = re.findall(r"^([a-z0-9][\w.-]*)(.*?)$", text, re.MULTILINE)
+    assert len(requirements) > 50
+    assert all(rest.startswith("==") for _, rest in requirements)
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
+    page = (ROOT / ".dvc/plots/offline.html").read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
+    assert "{plot_divs}" in page
+    assert "{scripts}" not in page
+    assert "BSD 3-Clause License" in page
+
+
+@pytest.mark.skipif(not TRACKED, reason="not a Git checkout")
+def test_no_data_and_no_model_is_in_git() -> None:
+    assert not [path for path in TRACKED if path.startswith(("data/", "models/")) or path.endswith((".pt", ".npz", ".tar.gz"))]
