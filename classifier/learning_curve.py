@@ -14,7 +14,8 @@ class Epoch:
     """One row of the learning curve.
 
     Losses are mean cross-entropies in nats, accuracies shares between 0 and 1. Those of the training split are averages over
-    the epoch's steps, on augmented images and while the weights change; those of validation are taken after the epoch.
+    the epoch's steps, on augmented images, against smoothed labels and while the weights change; those of validation are
+    taken after the epoch.
     The learning rate is that of the epoch's last step.
     """
 

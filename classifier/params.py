@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from classifier.errors import InputError
+from classifier.schedules import Schedule
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -62,7 +63,10 @@ class TrainParams:
     epochs: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, le=1000)]
-    optimizer: Literal["adam"]
+    optimizer: Literal["adam", "sgd"]
+    schedule: Schedule
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     seed: Seed
     precision: Literal["auto", "float32", "bfloat16"]
 

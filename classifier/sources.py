@@ -3,6 +3,7 @@
 import importlib.metadata
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -61,6 +62,8 @@ def fetch(sources: Sequence[Source], folder: Path, root: Path) -> tuple[Path, So
             if other != archive:
                 other.unlink()
         return archive, source
+    with suppress(OSError):
+        folder.rmdir()  # pooch made it; one that holds something stays
     raise InputError(
         f"no source gave the archive: {'; '.join(failures)}. Put the archive at one of these paths or add a source to "
         "data.sources in params.yaml, or run the data set that needs no network: make demo"

@@ -9,10 +9,12 @@ from torch.nn.functional import cross_entropy
 from classifier.augmentation import augment
 from classifier.datasets import Split
 from classifier.device import Device
+from classifier.errors import InputError
 from classifier.inference import predict
 from classifier.learning_curve import Epoch, best_epoch
 from classifier.optimizers import build_optimizer
 from classifier.params import AugmentationParams, TrainParams
+from classifier.schedules import rate_factor
 
 
 class Progress(Protocol):
@@ -51,25 +53,33 @@ class Training:
         self.params = params
         self.device = device
         self.optimizer = build_optimizer(params, self.network.parameters())
+        self.steps_an_epoch = -(-len(train) // params.batch_size)
         self.generator = torch.Generator().manual_seed(params.seed)
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
 
     def run_epoch(self, progress: Progress) -> Epoch:
-        """Train on every training image once, in random order, then measure the validation split."""
+        """Train on every training image once, in random order, then measure the validation split.
+
+        Raises
+        ------
+        InputError
+            When the loss is no longer a finite number.
+        """
         self.network.train()
         loss_sum = torch.zeros((), device=self.device.name)
         correct = torch.zeros((), dtype=torch.int64, device=self.device.name)
         seen = 0
         order = torch.randperm(len(self.labels), generator=self.generator)
         # Batches that differ by one image at most: no small last one, whose statistics batch normalisation could not use.
-        for indices in order.tensor_split(-(-len(order) // self.params.batch_size)):
+        for step, indices in enumerate(order.tensor_split(self.steps_an_epoch), start=len(self.epochs) * self.steps_an_epoch):
+            self._set_learning_rate(step)
             on_device = indices.to(self.device.name)
             images = augment(self.images[on_device], self.augmentation, self.generator)
             labels = self.labels[on_device]
             with self.device.autocast():
                 logits = self.network(images)
-            loss = cross_entropy(logits.float(), labels)
+            loss = cross_entropy(logits.float(), labels, label_smoothing=self.params.label_smoothing)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -77,6 +87,11 @@ class Training:
             correct += (logits.detach().argmax(dim=1) == labels).sum()
             seen += len(labels)
             progress(len(labels), loss_sum / seen, correct / seen)
+        if not loss_sum.isfinite():
+            raise InputError(
+                f"the loss of epoch {len(self.epochs) + 1} is {loss_sum.item()}: the training diverged; "
+                f"lower train.learning_rate in params.yaml, which is {self.params.learning_rate:g}"
+            )
         validation_logits = predict(self.network, self.validation_images, self.device)
         epoch = Epoch(
             epoch=len(self.epochs) + 1,
@@ -91,6 +106,11 @@ class Training:
         if best_epoch(self.epochs) == epoch:
             self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
         return epoch
+
+    def _set_learning_rate(self, step: int) -> None:
+        factor = rate_factor(self.params.schedule, step / (self.steps_an_epoch * self.params.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.params.learning_rate * factor
 
 
 def _on(device: Device, split: Split) -> tuple[Tensor, Tensor]:

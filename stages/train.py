@@ -66,6 +66,7 @@ def main() -> None:
                 "device": device.label,
                 "precision": device.precision,
                 "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
             },
         )
         say(

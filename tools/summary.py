@@ -32,7 +32,8 @@ def summary(folder: Path) -> str:
         interval = f"{test['accuracy_low']:.2%} to {test['accuracy_high']:.2%}"
         pictures = [path.as_posix() for path in sorted((folder / "plots").glob("*.png"))]
         return f"""
-Test accuracy {test["accuracy"]:.2%} (95 % interval {interval}), best epoch {train["best_epoch"]}, trained in {train["seconds"]:.0f} s
+Test accuracy {test["accuracy"]:.2%} (95 % interval {interval})
+Training      {train["seconds"]:.0f} s, best epoch {train["best_epoch"]}
 Pictures      {" ".join(pictures)}
 Metrics       {(folder / "metrics").as_posix()}/
 Next          source .venv/bin/activate, then

@@ -47,7 +47,7 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
             return Path.mkdir, (tmp_path / "was run",)
 
     torch.save({"weights": Malicious()}, tmp_path / "torch.pt")
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": Malicious()}))
+    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": Malicious()}, protocol=2))
     for name in ("torch.pt", "pickle.pt"):
         with pytest.raises(InputError):
             load_model(tmp_path / name)

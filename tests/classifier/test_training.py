@@ -9,13 +9,24 @@ from torch import Tensor
 from classifier.datasets import Split
 from classifier.description import Description
 from classifier.device import Device, choose_device
+from classifier.errors import InputError
 from classifier.networks import build_network
 from classifier.params import AugmentationParams, NetworkParams, TrainParams
 from classifier.training import Training
 
 CPU = Device("cpu", "float32")
 NO_AUGMENTATION = AugmentationParams(flip=False, crop_padding=0)
-PARAMS = TrainParams(epochs=1, batch_size=16, learning_rate=0.01, optimizer="adam", seed=0, precision="float32")
+PARAMS = TrainParams(
+    epochs=1,
+    batch_size=16,
+    learning_rate=0.01,
+    optimizer="adam",
+    schedule="constant",
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    seed=0,
+    precision="float32",
+)
 DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -108,6 +119,32 @@ def test_the_validation_split_is_neither_augmented_nor_learned_from() -> None:
         logits = training.network(images)
     assert epoch.validation_accuracy == (logits.argmax(1) == training.validation_labels).double().mean().item()
     assert epoch.validation_loss == pytest.approx(torch.nn.functional.cross_entropy(logits, training.validation_labels).item())
+
+
+def test_the_schedule_goes_over_all_steps_of_all_epochs() -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=4, schedule="linear"))
+    rates = [training.run_epoch(ignore).learning_rate for _ in range(4)]
+    # Two steps an epoch, eight in all: the second of each is step 1, 3, 5 and 7.
+    assert rates == pytest.approx([0.01 * (1 - step / 8) for step in (1, 3, 5, 7)])
+
+
+def test_label_smoothing_is_in_the_training_loss_alone() -> None:
+    plain, smoothed = (start(dataclasses.replace(PARAMS, label_smoothing=smoothing)) for smoothing in (0.0, 0.5))
+    for training in (plain, smoothed):
+        for _ in range(20):
+            training.run_epoch(ignore)
+    # The least loss against targets of 2/3, 1/6 and 1/6 is their entropy, 0.868 nats.
+    assert plain.epochs[-1].train_loss < 0.05
+    assert 0.868 <= smoothed.epochs[-1].train_loss < 1
+    assert smoothed.epochs[-1].validation_loss < 0.868
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    training = start(dataclasses.replace(PARAMS, optimizer="sgd", learning_rate=1000))
+    with pytest.raises(
+        InputError, match=r"the loss of epoch \d is (nan|inf): the training diverged; lower train\.learning_rate"
+    ):
+        [training.run_epoch(ignore) for _ in range(5)]
 
 
 def test_the_device_is_deterministic_and_float32_when_asked_for() -> None:

@@ -1,0 +1,120 @@
+"""The project in a Git repository of its own, where real DVC runs on a small data set."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dvc.api import DVCFileSystem
+
+from classifier.params import read_yaml
+from tests.conftest import ROOT
+
+# The digits, and a network that learns something in a second.
+SMALL = {
+    "data.name": "digits",
+    "network.widths": "[8,16]",
+    "network.hidden_width": "32",
+    "augmentation.crop_padding": "1",
+    "augmentation.flip": "false",
+    "train.epochs": "2",
+    "train.batch_size": "32",
+    "plot.dots_per_inch": "50",
+}
+
+
+class Repository:
+    """A copy of this project's files under version control, without results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "COV_", "COVERAGE"))
+        } | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+        listing = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listing.stdout.splitlines():
+            results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
+            if not results and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        for key, value in SMALL.items():
+            self.set(key, value)
+        self.run("git", "init", "--quiet", "--initial-branch=main")
+        self.run("git", "config", "user.name", "Tester")
+        self.run("git", "config", "user.email", "tester@example.com")
+        self.commit("Start")
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run a command in the repository, and return what it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def dvc(self, *arguments: str, fails: bool = False) -> str:
+        """Run DVC, and return what it printed."""
+        return self.run(sys.executable, "-m", "dvc", *arguments, fails=fails)
+
+    def python(self, module: str, *arguments: str, fails: bool = False) -> str:
+        """Run a module, and return what it printed."""
+        return self.run(sys.executable, "-m", module, *arguments, fails=fails)
+
+    def commit(self, message: str) -> None:
+        """Commit all that is not ignored."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def set(self, key: str, value: str) -> None:
+        """Change one value of params.yaml as a person does, in its line."""
+        section, name = key.split(".")
+        path = self.folder / "params.yaml"
+        lines = path.read_text().splitlines()
+        start = next(number for number, line in enumerate(lines) if line.startswith(f"{section}:"))
+        number = next(number for number in range(start + 1, len(lines)) if lines[number].startswith(f"  {name}:"))
+        lines[number] = f"  {name}: {value}"
+        path.write_text("\n".join(lines) + "\n")
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Change a word of a file, which must be there."""
+        path = self.folder / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def hashes(self) -> dict[str, str]:
+        """Return the md5 of every output as dvc.lock records it."""
+        stages = read_yaml(self.folder / "dvc.lock")["stages"]
+        return {output["path"]: output["md5"] for stage in stages.values() for output in stage["outs"]}
+
+    def json(self, name: str) -> Any:
+        """Read a JSON file."""
+        return json.loads((self.folder / name).read_text())
+
+    def experiment(self, name: str) -> DVCFileSystem:
+        """Return the files of an experiment."""
+        return DVCFileSystem(str(self.folder), rev=name)
+
+    def content(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Read files."""
+        return {path: (self.folder / path).read_bytes() for path in paths}
+
+
+def ran(output: str) -> list[str]:
+    """Return the stages that DVC says it ran."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]

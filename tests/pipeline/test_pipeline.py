@@ -1,0 +1,179 @@
+"""The pipeline as its users run it: real DVC, in a Git repository of its own, on scikit-learn's digits."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.repository import Repository, ran
+
+STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
+OUTPUTS = {
+    "data/raw",
+    "data/processed/train.npz",
+    "data/processed/validation.npz",
+    "data/processed/test.npz",
+    "data/processed/description.json",
+    "models/classifier.pt",
+    "metrics/train.json",
+    "plots/learning_curve.csv",
+    "data/predictions.npz",
+    "metrics/test.json",
+    "plots/confusion_matrix.csv",
+    "plots/learning_curve.png",
+    "plots/confusion_matrix.png",
+    "plots/class_scores.png",
+    "plots/mistakes.png",
+}
+FILES = sorted(OUTPUTS - {"data/raw"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository in which the pipeline ran once and its results were committed."""
+    repository = Repository(tmp_path_factory.mktemp("repository"))
+    output = repository.dvc("repro")
+    assert ran(output) == STAGES
+    repository.commit("Results")
+    return repository
+
+
+@pytest.fixture
+def repository(made: Repository, tmp_path: Path) -> Repository:
+    """A copy of it, with its cache, for a test to change."""
+    copy = object.__new__(Repository)
+    copy.folder, copy.environment = tmp_path / "copy", made.environment
+    shutil.copytree(made.folder, copy.folder)
+    return copy
+
+
+def test_the_outputs_are_those_of_the_design_and_git_holds_metrics_and_pictures_only(made: Repository) -> None:
+    assert set(made.hashes()) == OUTPUTS
+    assert all((made.folder / path).exists() for path in OUTPUTS)
+    tracked = set(made.run("git", "ls-files").split())
+    assert tracked & OUTPUTS == {path for path in OUTPUTS if path.startswith("metrics/") or path.endswith(".png")}
+    assert made.run("git", "status", "--porcelain") == ""
+
+
+def test_the_metrics_are_right_about_what_was_trained(made: Repository) -> None:
+    train, test = made.json("metrics/train.json"), made.json("metrics/test.json")
+    with (made.folder / "plots/learning_curve.csv").open() as file:
+        curve = list(csv.DictReader(file))
+    assert [row["epoch"] for row in curve] == ["1", "2"]
+    best = max(curve, key=lambda row: float(row["validation_accuracy"]))
+    assert train["best_epoch"] == int(best["epoch"])
+    assert train["validation_accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=1e-6)
+    assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"]
+    with (made.folder / "plots/confusion_matrix.csv").open() as file:
+        cells = list(csv.DictReader(file))
+    assert len(cells) == 100
+    right = sum(int(cell["count"]) for cell in cells if cell["actual"] == cell["predicted"])
+    assert sum(int(cell["count"]) for cell in cells) == test["images"] == 360
+    assert right / 360 == pytest.approx(test["accuracy"])
+
+
+def test_with_nothing_changed_nothing_runs(made: Repository) -> None:
+    output = made.dvc("repro")
+    assert ran(output) == []
+    assert "up to date" in output
+
+
+def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_training(repository: Repository) -> None:
+    before = repository.hashes()
+    repository.set("train.learning_rate", "0.002")
+    assert ran(repository.dvc("repro")) == ["train", "evaluate", "plot"]
+    assert repository.hashes()["models/classifier.pt"] != before["models/classifier.pt"]
+    repository.set("train.learning_rate", "0.001")
+    assert ran(repository.dvc("repro")) == []
+    assert repository.hashes() == before
+    assert repository.run("git", "diff", "--stat", "--", "metrics", "plots", "dvc.lock") == ""
+
+
+def test_a_word_in_the_plotting_code_draws_anew_and_no_more(repository: Repository) -> None:
+    repository.replace("classifier/figures.py", "Most frequent confusions", "Commonest confusions")
+    assert ran(repository.dvc("repro")) == ["plot"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be a valid integer, got "abc"'),
+        ("train.epochs", "-3", "train: params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
+        ("network.widths", "[4,4,4,4,4,4,4,4]", "train: params.yaml: network.widths: 8 convolutions"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_what_was_there_is_still_there(
+    repository: Repository, key: str, value: str, expected: str
+) -> None:
+    before = repository.content(FILES)
+    repository.set(key, value)
+    output = repository.dvc("repro", fails=True)
+    assert [line for line in output.splitlines() if line.startswith(expected)]
+    assert "Traceback" not in output
+    assert repository.content(FILES) == before
+
+
+def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository: Repository) -> None:
+    before = repository.content([*FILES, "data/raw/digits.csv.gz"])
+    repository.replace("params.yaml", "package://scikit-learn/", "package://no-such-package/")
+    output = repository.dvc("repro", fails=True)
+    assert "download: no source gave the archive: package://no-such-package/" in output
+    assert "Traceback" not in output
+    assert repository.content(before) == before
+
+
+def test_a_damaged_file_is_one_line(repository: Repository) -> None:
+    for name, stage in {"data/raw/digits.csv.gz": "preprocess", "data/processed/train.npz": "train"}.items():
+        path = repository.folder / name
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:1000])
+        output = repository.python(f"stages.{stage}", fails=True)
+        assert re.search(rf"^{stage}: {Path(name).parent}[^\n]+run the \w+ stage again[^\n]*\n\Z", output, re.MULTILINE), output
+
+
+def test_every_stage_by_hand_gives_what_dvc_gave(repository: Repository) -> None:
+    before = repository.content(FILES)
+    shutil.rmtree(repository.folder / "data")
+    for name in ("models/classifier.pt", "metrics/test.json", "plots/learning_curve.png"):
+        (repository.folder / name).unlink()
+    for stage in STAGES:
+        lines = repository.python(f"stages.{stage}").splitlines()
+        assert all(line.startswith(f"{stage}: ") for line in lines)
+    after = repository.content(FILES)
+    times = {"metrics/train.json"}
+    assert {name for name in FILES if after[name] != before[name]} <= times
+
+
+def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(made: Repository) -> None:
+    made.dvc("plots", "show")
+    page = (made.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
+    for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
+        assert re.search(rf'"text": "{title}"', page), title
+    pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
+    assert len(pictures) == 4
+
+
+def test_an_experiment_is_compared_by_name(repository: Repository) -> None:
+    repository.dvc("exp", "run", "--name", "longer", "--set-param", "train.epochs=3")
+    differences = json.loads(repository.dvc("params", "diff", "HEAD", "longer", "--json"))
+    assert differences == {"params.yaml": {"train.epochs": {"old": 2, "new": 3, "diff": 1}}}
+    metrics = json.loads(repository.dvc("metrics", "diff", "HEAD", "longer", "--json"))
+    assert "accuracy" in metrics["metrics/test.json"]
+    repository.dvc("plots", "diff", "HEAD", "longer")
+
+
+def test_a_variant_leaves_the_workspace_as_it_is(repository: Repository) -> None:
+    repository.set("plot.mistakes", "12")
+    before = repository.content([*FILES, "params.yaml", "dvc.lock"])
+    repository.python("tools.variant", "digits", "--export", "demo", "--set-param", "train.epochs=3")
+    assert repository.content(before) == before
+    demo = repository.json("demo/metrics/train.json")
+    assert demo["best_epoch"] <= 3
+    assert "Test accuracy" in repository.python("tools.summary", "demo")
+    differences = json.loads(repository.dvc("params", "diff", "workspace", "digits", "--json"))["params.yaml"]
+    assert differences["train.epochs"] == {"old": 2, "new": 3, "diff": 1}
+    assert "plot.mistakes" not in differences
