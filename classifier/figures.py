@@ -36,10 +36,8 @@ def learning_curve(epochs: Sequence[Epoch]) -> Figure:
         axes.plot(best.epoch, height, "o", color=VALIDATION_COLOR, markeredgecolor="white", markersize=9, zorder=3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.03)
-        _plain(axes, "epoch", quantity)
-    loss.set_ylabel("cross-entropy (nats)")
-    loss.set_title("Loss")
-    accuracy.set_title("Accuracy")
+        axes.set_title(quantity.capitalize())
+        plain(axes, "epoch", "cross-entropy (nats)" if quantity == "loss" else quantity)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(f"Best epoch {best.epoch} of {len(epochs)}: validation accuracy {best.validation_accuracy:.1%}", color=INK)
@@ -115,7 +113,7 @@ def scores_by_class(predictions: Predictions) -> Figure:
     axes.set_yticks(places, predictions.class_names[order])
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_title("Scores of each class on the test split")
-    _plain(axes, "", "")
+    plain(axes, "", "")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -148,7 +146,8 @@ def _displayable(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[:, :, 0] if image.shape[2] == 1 else image
 
 
-def _plain(axes: Axes, x_label: str, y_label: str) -> None:
+def plain(axes: Axes, x_label: str, y_label: str) -> None:
+    """Label a chart's axes, and take away all that is not data."""
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     axes.title.set_color(INK)

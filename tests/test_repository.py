@@ -1,5 +1,6 @@
 """What must hold between the files of the repository."""
 
+import json
 import re
 import subprocess
 from typing import Any
@@ -60,6 +61,18 @@ def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     assert "{plot_divs}" in page
     assert "{scripts}" not in page
     assert "BSD 3-Clause License" in page
+
+
+def test_the_results_in_the_readme_are_those_of_the_committed_metrics() -> None:
+    test, train = (json.loads((ROOT / f"metrics/{name}.json").read_text()) for name in ("test", "train"))
+    readme = (ROOT / "README.md").read_text()
+    for line in (
+        f"| test accuracy | {test['accuracy']:.1%} (95 % interval {test['accuracy_low']:.1%} to {test['accuracy_high']:.1%}) |",
+        f"| validation accuracy, best epoch | {train['validation_accuracy']:.1%}, epoch {train['best_epoch']} |",
+        f"| parameters | {train['parameters']:,} |",
+        f"| training | {train['seconds']:.0f} s, {train['images_per_second']:,} images a second |",
+    ):
+        assert line in readme, line
 
 
 @pytest.mark.skipif(not TRACKED, reason="not a Git checkout")

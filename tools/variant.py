@@ -1,9 +1,12 @@
-"""Run a variant as the DVC experiment of its name, in a temporary folder: the workspace stays as it is.
+"""Run variants as DVC experiments of their names, in temporary folders: the workspace stays as it is.
 
-A variant is a file variants/NAME.yaml that holds only what differs from params.yaml.
+A variant is a file variants/NAME.yaml that holds only what differs from params.yaml. What DVC has in its cache is not
+computed again, so a run that was stopped goes on where it was, and one that was finished runs nothing.
 
-    python -m tools.variant batchnorm
-    python -m tools.variant batchnorm -S train.epochs=2 -S data.name=digits
+  python -m tools.variant batchnorm
+  python -m tools.variant initial batchnorm augmented --jobs 2
+  python -m tools.variant augmented --seeds 0 1 2
+  python -m tools.variant batchnorm -S train.epochs=2 -S data.name=digits
 """
 
 import argparse
@@ -12,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from classifier.params import parse_params, parse_yaml, read_yaml
 
 PARAMS = Path("params.yaml")
 VARIANTS = Path("variants")
+DVC = [sys.executable, "-m", "dvc"]
 
 
 def main() -> None:
@@ -27,23 +32,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tools.variant", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", help=f"one of {', '.join(variant_names()) or 'the files in variants/'}")
+    parser.add_argument("names", nargs="+", metavar="NAME", help=f"one of {', '.join(variant_names())}")
     parser.add_argument(
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in dvc exp run"
     )
-    parser.add_argument("--export", type=Path, metavar="FOLDER", help="also put metrics and plots of the experiment there")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed as the experiment NAME-seed-N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="run N at a time through DVC's queue (default: 1)")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="put metrics and plots of the last experiment there too")
     arguments = parser.parse_args()
     try:
-        differences = read_variant(arguments.name)
-        for override in arguments.set_param:
-            differences = merge(differences, parse_override(override))
-        parse_params(merge(read_yaml(PARAMS), differences), f"{VARIANTS / arguments.name}.yaml on {PARAMS}")
+        experiments = plan(arguments.names, arguments.set_param, arguments.seeds)
+        for experiment, differences in experiments.items():
+            parse_params(merge(read_yaml(PARAMS), differences), f"variant {experiment} on {PARAMS}")
+        run(experiments, arguments.jobs)
+        if arguments.export:
+            export(list(experiments)[-1], arguments.export)
     except InputError as error:
         sys.exit(f"variant: {error}")
-    status = run_experiment(arguments.name, differences)
-    if status == 0 and arguments.export:
-        export(arguments.name, arguments.export)
-    sys.exit(status)
+    print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
+
+
+def plan(names: Sequence[str], overrides: Sequence[str], seeds: Sequence[int] | None) -> dict[str, Any]:
+    """Return what differs from params.yaml in each experiment, by its name."""
+    experiments = {}
+    for name in names:
+        differences = read_variant(name)
+        for override in overrides:
+            differences = merge(differences, parse_override(override))
+        if seeds is None:
+            experiments[name] = differences
+        else:
+            experiments |= {f"{name}-seed-{seed}": merge(differences, {"train": {"seed": seed}}) for seed in seeds}
+    return experiments
 
 
 def variant_names() -> list[str]:
@@ -51,7 +71,7 @@ def variant_names() -> list[str]:
     return sorted(path.stem for path in VARIANTS.glob("*.yaml"))
 
 
-def read_variant(name: str) -> dict[str, Any]:
+def read_variant(name: str) -> Any:
     """Return what differs from params.yaml in a variant; an empty file differs in nothing."""
     if name not in variant_names():
         raise InputError(
@@ -59,12 +79,11 @@ def read_variant(name: str) -> dict[str, Any]:
         )
     path = VARIANTS / f"{name}.yaml"
     differences = read_yaml(path) or {}
-    if not isinstance(differences, dict):
-        raise InputError(f"{path}: should hold sections of {PARAMS} with the keys that differ, got {differences!r}")
+    parse_params(merge(read_yaml(PARAMS), differences), str(path))
     return differences
 
 
-def parse_override(override: str) -> dict[str, Any]:
+def parse_override(override: str) -> Any:
     """Turn `section.key=value` into nested dictionaries, the value read as YAML."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
@@ -72,7 +91,7 @@ def parse_override(override: str) -> dict[str, Any]:
     value = parse_yaml(text, f"-S {override}")
     for part in reversed(key.split(".")):
         value = {part: value}
-    return dict(value)
+    return value
 
 
 def merge(base: Any, differences: Any) -> Any:
@@ -90,15 +109,58 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def run_experiment(name: str, differences: dict[str, Any]) -> int:
-    """Run the pipeline with these differences as the experiment of this name, and return DVC's exit status.
+def run(experiments: dict[str, Any], jobs: int) -> None:
+    """Run the pipeline with the differences of each experiment; `jobs` at a time.
 
-    An earlier experiment of the name is replaced when this one succeeds. What DVC has in its cache is not computed again.
+    An earlier experiment of the same name is replaced when the new one has succeeded.
+
+    Raises
+    ------
+    InputError
+        When an experiment failed; DVC has said why then.
     """
-    overrides = [argument for key, value in flatten(differences).items() for argument in ("-S", f"{key}={json.dumps(value)}")]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name, *overrides]
+    commands = {
+        name: [
+            "--force",
+            "--name",
+            name,
+            *(word for key, value in flatten(differences).items() for word in ("-S", f"{key}={json.dumps(value)}")),
+        ]
+        for name, differences in experiments.items()
+    }
+    if jobs == 1:
+        for name, options in commands.items():
+            print(f"variant: {name}: {' '.join(options[4::2]) or 'params.yaml as it stands'}", flush=True)
+            dvc("exp", "run", "--temp", *options)
+    else:
+        # Once, so that jobs that start together find the data in the cache.
+        dvc("exp", "run", "--temp", *next(iter(commands.values())), "preprocess")
+        for options in commands.values():
+            dvc("exp", "run", "--queue", *options)
+        dvc("exp", "run", "--run-all", "--jobs", str(jobs))
+    for name in experiments:
+        remove_earlier(name)
+
+
+def dvc(*arguments: str) -> None:
+    """Run DVC with this Python first on the path; InputError when it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode
+    if subprocess.run([*DVC, *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
+        raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
+
+
+def remove_earlier(name: str) -> None:
+    """Leave one experiment of a name, the one on the current commit, so that DVC's commands know which is meant."""
+    commit = git("rev-parse", "HEAD")
+    current = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
+    for reference in git("for-each-ref", "--format=%(refname)", "refs/exps/").split():
+        if reference.rsplit("/", 1)[1] == name and reference != current and reference.count("/") == current.count("/"):
+            git("update-ref", "-d", reference)
+
+
+def git(*arguments: str) -> str:
+    """Run Git, and return what it printed."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def export(name: str, folder: Path) -> None:

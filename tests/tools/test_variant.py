@@ -1,0 +1,95 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.errors import InputError
+from classifier.params import parse_params, read_yaml
+from tests.conftest import ROOT
+from tools.variant import flatten, merge, parse_override, plan, read_variant
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's params.yaml and one variant of its own."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants/mine.yaml").write_text("train:\n  epochs: 3\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str) -> None:
+    Path("variants/mine.yaml").write_text(text)
+
+
+def test_a_variant_is_its_differences() -> None:
+    assert read_variant("mine") == {"train": {"epochs": 3}}
+
+
+@pytest.mark.parametrize("text", ["", "# params.yaml as it stands\n"])
+def test_an_empty_variant_differs_in_nothing(text: str) -> None:
+    write(text)
+    assert read_variant("mine") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train:\n  epoch: 3\n", "variants/mine.yaml: train.epoch: unknown key; train takes epochs, batch_size"),
+        ("train:\n  epochs: many\n", 'variants/mine.yaml: train.epochs: should be a valid integer, got "many"'),
+        ("train:\n", "variants/mine.yaml: train: should be a section with the keys epochs, batch_size"),
+        ("- train\n", "variants/mine.yaml: the whole file: should be a section with the keys data"),
+        ("train: {epochs: 1, epochs: 2}\n", "variants/mine.yaml, line 1: not valid YAML: found duplicate key"),
+    ],
+)
+def test_a_variant_is_checked_as_strictly_as_the_params(text: str, expected: str) -> None:
+    write(text)
+    with pytest.raises(InputError) as caught:
+        read_variant("mine")
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["mien", "../params", ""])
+def test_an_unknown_name_lists_the_names(name: str) -> None:
+    with pytest.raises(InputError, match=f"no variant '{name}'; there are mine; a new one is a file variants/NAME.yaml"):
+        read_variant(name)
+
+
+def test_an_override_is_read_as_yaml() -> None:
+    assert parse_override("train.learning_rate=1e-5") == {"train": {"learning_rate": 1e-5}}
+    assert parse_override("network.widths=[8, 16]") == {"network": {"widths": [8, 16]}}
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", "train..epochs=3", "train.epochs=[1"])
+def test_a_bad_override_is_refused(override: str) -> None:
+    with pytest.raises(InputError, match=r"^-S "):
+        parse_override(override)
+
+
+def test_overrides_win_over_the_variant_and_seeds_over_both() -> None:
+    experiments = plan(["mine"], ["train.epochs=5", "train.seed=9"], [0, 1])
+    assert experiments == {
+        "mine-seed-0": {"train": {"epochs": 5, "seed": 0}},
+        "mine-seed-1": {"train": {"epochs": 5, "seed": 1}},
+    }
+
+
+def test_merging_changes_what_differs_and_keeps_the_rest() -> None:
+    base: Any = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+    assert merge(base, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}, "d": 4}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+
+
+def test_flattening_joins_keys_by_dots() -> None:
+    assert flatten({"a": {"b": 1, "c": [1]}, "d": 2}) == {"a.b": 1, "a.c": [1], "d": 2}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "variants").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_variant_of_the_project_is_valid_and_repeats_no_default(path: Path) -> None:
+    params = read_yaml(ROOT / "params.yaml")
+    differences = read_yaml(path) or {}
+    parse_params(merge(params, differences), path.name)
+    for key, value in flatten(differences).items():
+        section, name = key.split(".")
+        assert params[section][name] != value, f"{key} is the default"

@@ -1,0 +1,124 @@
+"""Compare trainings: one picture with all their learning curves, and one table as Markdown and as JSON.
+
+A revision is an experiment, tag, branch or commit, or `workspace`; a pattern such as 'augmented-seed-*' stands for the
+experiments that it matches. Trainings that differ in train.seed alone become one line with mean, spread and n.
+
+  python -m tools.compare initial batchnorm augmented
+  python -m tools.compare initial 'augmented-seed-*' --output docs/seeds
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import RevError
+
+from classifier.comparison import Result, as_markdown, as_values, compare, learning_curves
+from classifier.errors import InputError
+from classifier.files import replacing, write_json
+from classifier.learning_curve import load_curve
+from classifier.params import read_yaml
+
+
+def main() -> None:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "revisions", nargs="+", metavar="REVISION", help="experiment, tag, branch, commit, pattern or workspace"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("comparison"), metavar="FOLDER", help="where to write (default: comparison/)"
+    )
+    arguments = parser.parse_args()
+    try:
+        groups = group([(revision, *load(revision)) for revision in expand(arguments.revisions)])
+    except InputError as error:
+        sys.exit(f"compare: {error}")
+    rows = compare(groups)
+    write_json(arguments.output / "comparison.json", as_values(rows))
+    with replacing(arguments.output / "comparison.md") as temporary:
+        temporary.write_text(as_markdown(rows), encoding="utf-8")
+    with replacing(arguments.output / "learning_curves.png") as temporary:
+        learning_curves(groups).savefig(temporary, dpi=150)
+    print(as_markdown(rows))
+    print(f"compare: comparison.md, comparison.json and learning_curves.png are in {arguments.output}")
+
+
+def expand(revisions: Sequence[str]) -> list[str]:
+    """Replace patterns by the names of the experiments that they match, each once."""
+    names: dict[str, None] = {}
+    for revision in revisions:
+        matches = [name for name in experiment_names() if fnmatchcase(name, revision)] if "*" in revision else [revision]
+        if not matches:
+            raise InputError(f"no experiment matches {revision}; {known_experiments()}")
+        names |= dict.fromkeys(matches)
+    return list(names)
+
+
+def experiment_names() -> list[str]:
+    """Return the names of the experiments in this repository."""
+    command = ["git", "for-each-ref", "--format=%(refname)", "refs/exps/"]
+    references = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    # refs/exps/aa/bbbb/NAME; others are DVC's own.
+    return sorted({reference.split("/")[4] for reference in references if re.match(r"refs/exps/[0-9a-f]{2}/", reference)})
+
+
+def known_experiments() -> str:
+    """Say which experiments there are."""
+    names = experiment_names()
+    return f"there are {', '.join(names)}" if names else "there are none; make study runs those of the study"
+
+
+def load(revision: str) -> tuple[Any, Result]:
+    """Return the params and the results of a revision, from Git and from DVC's cache or remote.
+
+    Raises
+    ------
+    InputError
+        When there is no such revision, or its results are not to be had.
+    """
+    try:
+        files = DVCFileSystem(rev=None if revision == "workspace" else revision)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("params.yaml", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
+                files.get_file(name, str(Path(folder, Path(name).name)))
+            result = Result(
+                load_curve(Path(folder, "learning_curve.csv")),
+                json.loads(Path(folder, "train.json").read_text(encoding="utf-8")),
+                json.loads(Path(folder, "test.json").read_text(encoding="utf-8")),
+            )
+            return read_yaml(Path(folder, "params.yaml")), result
+    except RevError:
+        raise InputError(f"{revision}: no such experiment, tag, branch or commit; {known_experiments()}") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
+    except DvcException as error:
+        raise InputError(f"{revision}: {error}") from None
+
+
+def group(loaded: Sequence[tuple[str, Any, Result]]) -> dict[str, list[Result]]:
+    """Put trainings whose params differ in train.seed alone under one name, each seed once."""
+    groups: dict[str, tuple[str, dict[int, Result]]] = {}
+    for revision, params, result in loaded:
+        seed = params["train"].pop("seed")
+        _, results = groups.setdefault(json.dumps(params, sort_keys=True), (revision, {}))
+        results[seed] = result
+    return {
+        re.sub(r"-seed-\d+$", "", name) if len(results) > 1 else name: list(results.values())
+        for name, results in groups.values()
+    }
+
+
+if __name__ == "__main__":
+    main()
