@@ -35,7 +35,7 @@ variant: $(READY) ## run a variant as an experiment: make variant NAME=digits
 	@python -m tools.variant $(or $(NAME),--help)
 
 plots: $(READY) ## write the page of plots and say where it is
-	@dvc plots show
+	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
 test: $(READY) ## run the tests
 	@python -m pytest

@@ -10,7 +10,6 @@ experiments that it matches. Trainings that differ in train.seed alone become on
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from classifier.errors import InputError
 from classifier.files import replacing, write_json
 from classifier.learning_curve import load_curve
 from classifier.params import read_yaml
+from tools import experiments
 
 
 def main() -> None:
@@ -59,24 +59,16 @@ def expand(revisions: Sequence[str]) -> list[str]:
     """Replace patterns by the names of the experiments that they match, each once."""
     names: dict[str, None] = {}
     for revision in revisions:
-        matches = [name for name in experiment_names() if fnmatchcase(name, revision)] if "*" in revision else [revision]
+        matches = [name for name in experiments.names() if fnmatchcase(name, revision)] if "*" in revision else [revision]
         if not matches:
             raise InputError(f"no experiment matches {revision}; {known_experiments()}")
         names |= dict.fromkeys(matches)
     return list(names)
 
 
-def experiment_names() -> list[str]:
-    """Return the names of the experiments in this repository."""
-    command = ["git", "for-each-ref", "--format=%(refname)", "refs/exps/"]
-    references = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    # refs/exps/aa/bbbb/NAME; others are DVC's own.
-    return sorted({reference.split("/")[4] for reference in references if re.match(r"refs/exps/[0-9a-f]{2}/", reference)})
-
-
 def known_experiments() -> str:
     """Say which experiments there are."""
-    names = experiment_names()
+    names = experiments.names()
     return f"there are {', '.join(names)}" if names else "there are none; make study runs those of the study"
 
 

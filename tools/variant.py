@@ -15,12 +15,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from classifier.errors import InputError
 from classifier.params import parse_params, parse_yaml, read_yaml
+from tools.experiments import remove, rename, up_to_date
 
 PARAMS = Path("params.yaml")
 VARIANTS = Path("variants")
@@ -109,37 +110,46 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def run(experiments: dict[str, Any], jobs: int) -> None:
-    """Run the pipeline with the differences of each experiment; `jobs` at a time.
+def run(experiments: Mapping[str, Any], jobs: int) -> None:
+    """Run the pipeline with the differences of each experiment that is not up to date; `jobs` at a time.
 
-    An earlier experiment of the same name is replaced when the new one has succeeded.
+    An earlier experiment of the same name is replaced when the new one has succeeded, also one on another commit: DVC's
+    commands take a name only when it is the only one.
 
     Raises
     ------
     InputError
         When an experiment failed; DVC has said why then.
     """
-    commands = {
-        name: [
-            "--force",
-            "--name",
-            name,
-            *(word for key, value in flatten(differences).items() for word in ("-S", f"{key}={json.dumps(value)}")),
-        ]
-        for name, differences in experiments.items()
-    }
-    if jobs == 1:
-        for name, options in commands.items():
-            print(f"variant: {name}: {' '.join(options[4::2]) or 'params.yaml as it stands'}", flush=True)
-            dvc("exp", "run", "--temp", *options)
-    else:
-        # Once, so that jobs that start together find the data in the cache.
-        dvc("exp", "run", "--temp", *next(iter(commands.values())), "preprocess")
-        for options in commands.values():
+    waiting: dict[str, list[str]] = {}
+    for name, differences in experiments.items():
+        values = {key: json.dumps(value) for key, value in flatten(differences).items()}
+        current = up_to_date(name, merge(read_yaml(PARAMS), differences))
+        print(
+            f"variant: {name}: {', '.join(f'{key}={value}' for key, value in values.items()) or 'params.yaml as it stands'}",
+            end="",
+        )
+        print(": up to date" if current else "", flush=True)
+        if not current:
+            remove(pending(name))
+            waiting[name] = ["--name", pending(name), *(f"--set-param={key}={value}" for key, value in values.items())]
+    if waiting and jobs > 1:
+        first = next(iter(waiting))
+        dvc("exp", "run", "--temp", *waiting[first], "preprocess")  # once: jobs that start together find it in the cache
+        remove(pending(first))
+        for options in waiting.values():
             dvc("exp", "run", "--queue", *options)
-        dvc("exp", "run", "--run-all", "--jobs", str(jobs))
-    for name in experiments:
-        remove_earlier(name)
+        dvc("exp", "run", "--run-all", f"--jobs={jobs}")
+    for name, options in waiting.items():
+        if jobs == 1:
+            dvc("exp", "run", "--temp", *options)
+        if not rename(pending(name), name):
+            raise InputError(f"{name} failed; why: dvc queue logs {pending(name)}")
+
+
+def pending(name: str) -> str:
+    """Return the name under which an experiment runs until it has succeeded; DVC would force every stage to replace one."""
+    return f"{name}-pending"
 
 
 def dvc(*arguments: str) -> None:
@@ -147,20 +157,6 @@ def dvc(*arguments: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if subprocess.run([*DVC, *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
         raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
-
-
-def remove_earlier(name: str) -> None:
-    """Leave one experiment of a name, the one on the current commit, so that DVC's commands know which is meant."""
-    commit = git("rev-parse", "HEAD")
-    current = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
-    for reference in git("for-each-ref", "--format=%(refname)", "refs/exps/").split():
-        if reference.rsplit("/", 1)[1] == name and reference != current and reference.count("/") == current.count("/"):
-            git("update-ref", "-d", reference)
-
-
-def git(*arguments: str) -> str:
-    """Run Git, and return what it printed."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def export(name: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dvc.api import DVCFileSystem
 
-from classifier.params import read_yaml
+from classifier.params import parse_yaml
 from tests.conftest import ROOT
 
 # The digits, and a network that learns something in a second.
@@ -97,9 +97,16 @@ class Repository:
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
 
-    def hashes(self) -> dict[str, str]:
-        """Return the md5 of every output as dvc.lock records it."""
-        stages = read_yaml(self.folder / "dvc.lock")["stages"]
+    def at(self, folder: Path) -> "Repository":
+        """Return the repository that lies in another folder, as it is."""
+        other = object.__new__(Repository)
+        other.folder, other.environment = folder, self.environment
+        return other
+
+    def hashes(self, experiment: str | None = None) -> dict[str, str]:
+        """Return the md5 of every output as dvc.lock records it, here or in an experiment."""
+        text = self.experiment(experiment).read_text("dvc.lock") if experiment else (self.folder / "dvc.lock").read_text()
+        stages = parse_yaml(text, "dvc.lock")["stages"]
         return {output["path"]: output["md5"] for stage in stages.values() for output in stage["outs"]}
 
     def json(self, name: str) -> Any:

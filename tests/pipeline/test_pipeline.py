@@ -44,10 +44,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 @pytest.fixture
 def repository(made: Repository, tmp_path: Path) -> Repository:
     """A copy of it, with its cache, for a test to change."""
-    copy = object.__new__(Repository)
-    copy.folder, copy.environment = tmp_path / "copy", made.environment
-    shutil.copytree(made.folder, copy.folder)
-    return copy
+    shutil.copytree(made.folder, tmp_path / "copy")
+    return made.at(tmp_path / "copy")
 
 
 def test_the_outputs_are_those_of_the_design_and_git_holds_metrics_and_pictures_only(made: Repository) -> None:
