@@ -38,7 +38,7 @@ plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
 test: $(READY) ## run the tests
-	@python -m pytest
+	@python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY) ## check style and types
 	@ruff check .

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,11 @@ def test_a_damaged_file_is_one_line(repository: Repository) -> None:
         path.write_bytes(path.read_bytes()[:1000])
         output = repository.python(f"stages.{stage}", fails=True)
         assert re.search(rf"^{stage}: {Path(name).parent}[^\n]+run the \w+ stage again[^\n]*\n\Z", output, re.MULTILINE), output
+
+
+def test_a_python_without_the_packages_says_how_to_get_them(made: Repository) -> None:
+    output = made.run(sys.executable, "-S", "-m", "stages.train", fails=True)
+    assert re.fullmatch(r"\S+ lacks the packages of requirements\.lock: run make setup, [^\n]+\n", output)
 
 
 def test_every_stage_by_hand_gives_what_dvc_gave(repository: Repository) -> None:
