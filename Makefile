@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready
+STUDY := initial batchnorm augmented
+# Columns of hashes, of times that differ in every run, and of the many scores that dvc metrics diff shows better.
+NOISE := Created|images_per_second|macro|recall|top_2|.*\.(csv|npz|pt|py)$$
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant plots test lint lock
+.PHONY: help setup repro demo variant study table plots test lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -34,6 +37,13 @@ demo: $(READY) ## run the whole pipeline on scikit-learn's digits, with no netwo
 variant: $(READY) ## run a variant as an experiment: make variant NAME=digits
 	@python -m tools.variant $(or $(NAME),--help)
 
+study: $(READY) ## run the study's three designs and compare them (JOBS=2 runs two at a time)
+	@python -m tools.variant $(STUDY) --jobs $(or $(JOBS),1)
+	@python -m tools.compare $(STUDY) --output docs/study
+
+table: $(READY) ## list all experiments: what differs, and what came of it
+	@dvc exp show --all-commits --only-changed --no-pager --drop '$(NOISE)'
+
 plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
@@ -46,5 +56,5 @@ lint: $(READY) ## check style and types
 	@mypy
 
 lock: $(READY) ## pin the newest versions that pyproject.toml admits
-	uv pip compile --universal --upgrade --generate-hashes --all-extras --python-version 3.11 \
+	uv pip compile --universal --upgrade --quiet --generate-hashes --all-extras --python-version 3.11 \
 	  --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock

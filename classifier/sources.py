@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import shutil
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -42,8 +43,13 @@ def fetch(sources: Sequence[Source], folder: Path, root: Path) -> tuple[Path, So
     ------
     InputError
         Naming every source that was tried, why it failed, and what to do.
+    OSError
+        When `folder` cannot be written.
     """
     pooch.get_logger().setLevel("ERROR")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass  # a folder that cannot be written is no fault of a source
     failures = []
     for source in sources:
         try:
@@ -63,7 +69,7 @@ def fetch(sources: Sequence[Source], folder: Path, root: Path) -> tuple[Path, So
                 other.unlink()
         return archive, source
     with suppress(OSError):
-        folder.rmdir()  # pooch made it; one that holds something stays
+        folder.rmdir()  # one that holds something stays
     raise InputError(
         f"no source gave the archive: {'; '.join(failures)}. Put the archive at one of these paths or add a source to "
         "data.sources in params.yaml, or run the data set that needs no network: make demo"

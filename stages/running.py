@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,15 +45,16 @@ def _fail(line: str, status: int = 1) -> NoReturn:
 
 
 def _restore_outputs(address: str) -> None:
-    """Bring back the outputs of a stage as dvc.lock records them: DVC deleted them before it ran the stage."""
+    """Bring back what DVC deleted before it ran the stage: its outputs as dvc.lock records them, from the cache or from Git."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     with Repo() as repo:
         for output in repo.stage.load_one(name=address).outs:
+            if output.exists or not output.hash_info:
+                continue
             output.use_cache = True  # those that live in Git too: DVC keeps a copy of them for its run-cache
             try:
-                if output.hash_info and not output.exists:
-                    output.checkout(force=True)
-            except (DvcException, OSError) as error:
-                print(f"{output}: could not be brought back: {error}", file=sys.stderr)
+                output.checkout(force=True)
+            except (DvcException, OSError):  # a fresh clone has no cache
+                subprocess.run(["git", "checkout", "--quiet", "--", output.fs_path], capture_output=True, check=False)

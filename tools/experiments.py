@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from classifier.errors import InputError
 from classifier.params import parse_yaml, read_yaml
 
 
 def git(*arguments: str) -> str:
-    """Run Git, and return what it printed."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    """Run Git, and return what it printed; InputError with what it says when it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
 
 
 def references(name: str = "*") -> list[str]:

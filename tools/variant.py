@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,9 @@ def main() -> None:
             export(list(experiments)[-1], arguments.export)
     except InputError as error:
         sys.exit(f"variant: {error}")
+    except KeyboardInterrupt:
+        print("variant: interrupted; the same command goes on with what is not done", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
@@ -123,16 +127,13 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
     """
     waiting: dict[str, list[str]] = {}
     for name, differences in experiments.items():
-        values = {key: json.dumps(value) for key, value in flatten(differences).items()}
+        values = [f"{key}={json.dumps(value)}" for key, value in flatten(differences).items()]
         current = up_to_date(name, merge(read_yaml(PARAMS), differences))
-        print(
-            f"variant: {name}: {', '.join(f'{key}={value}' for key, value in values.items()) or 'params.yaml as it stands'}",
-            end="",
-        )
-        print(": up to date" if current else "", flush=True)
+        state = "up to date" if current else "to run"
+        print(f"variant: {name} ({', '.join(values) or 'params.yaml as it stands'}): {state}", flush=True)
         if not current:
             remove(pending(name))
-            waiting[name] = ["--name", pending(name), *(f"--set-param={key}={value}" for key, value in values.items())]
+            waiting[name] = ["--name", pending(name), *(f"--set-param={value}" for value in values)]
     if waiting and jobs > 1:
         first = next(iter(waiting))
         dvc("exp", "run", "--temp", *waiting[first], "preprocess")  # once: jobs that start together find it in the cache

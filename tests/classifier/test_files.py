@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         temporary.write_text("half of the ne\ud800", encoding="utf-8")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_full_disk_and_a_folder_that_cannot_be_made_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "model.pt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(tmp_path / "model.pt")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError) as exists, replacing(tmp_path / "file" / "model.pt"):
+        pass
+    assert exists.value.filename == str(tmp_path / "file" / "model.pt")
 
 
 def test_a_write_makes_its_folder_and_a_file_that_others_can_read(tmp_path: Path) -> None:

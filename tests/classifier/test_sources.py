@@ -90,6 +90,13 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     assert files_in(tmp_path / "raw") == {"old.tar.gz": b"old"}
 
 
+def test_a_folder_that_cannot_be_written_is_no_fault_of_a_source(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(ARCHIVE)
+    (tmp_path / "raw").write_text("a file where the folder should be")
+    with pytest.raises(FileExistsError):
+        fetch([source("a.tar.gz")], tmp_path / "raw", tmp_path)
+
+
 def test_a_success_leaves_one_file_only(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "old.tar.gz").write_bytes(b"old")

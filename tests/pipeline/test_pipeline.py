@@ -115,6 +115,15 @@ def test_a_bad_value_is_one_line_and_what_was_there_is_still_there(
     assert repository.content(FILES) == before
 
 
+def test_a_bad_value_in_a_clone_without_a_cache_keeps_what_git_holds(made: Repository, tmp_path: Path) -> None:
+    made.run("git", "clone", "--quiet", str(made.folder), str(tmp_path / "clone"))
+    clone = made.at(tmp_path / "clone")
+    clone.set("network.widths", "[4,4,4,4,4,4,4,4]")
+    output = clone.dvc("repro", fails=True)
+    assert "train: params.yaml: network.widths: 8 convolutions" in output
+    assert clone.run("git", "status", "--porcelain") == " M params.yaml\n"
+
+
 def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository: Repository) -> None:
     before = repository.content([*FILES, "data/raw/digits.csv.gz"])
     repository.replace("params.yaml", "package://scikit-learn/", "package://no-such-package/")
