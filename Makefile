@@ -6,7 +6,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready
 STUDY := initial batchnorm augmented
 # Columns of hashes, of times that differ in every run, and of the many scores that dvc metrics diff shows better.
-NOISE := Created|images_per_second|macro|recall|top_2|.*\.(csv|npz|pt|py)$$
+NOISE := Created|State|Executor|images|validation_loss|accuracy_|macro|recall|top_2|calibration|.*\.(csv|npz|pt|py)$$
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -41,8 +41,8 @@ study: $(READY) ## run the study's three designs and compare them (JOBS=2 runs t
 	@python -m tools.variant $(STUDY) --jobs $(or $(JOBS),1)
 	@python -m tools.compare $(STUDY) --output docs/study
 
-table: $(READY) ## list all experiments: what differs, and what came of it
-	@dvc exp show --all-commits --only-changed --no-pager --drop '$(NOISE)'
+table: $(READY) ## list the experiments on this commit: what differs, and what came of it
+	@dvc exp show --only-changed --drop '$(NOISE)'
 
 plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)

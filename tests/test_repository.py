@@ -75,6 +75,21 @@ def test_the_results_in_the_readme_are_those_of_the_committed_metrics() -> None:
         assert line in readme, line
 
 
+@pytest.mark.parametrize("name", ["study", "variants"])
+def test_the_tables_in_the_readme_are_those_that_compare_wrote(name: str) -> None:
+    assert (ROOT / f"docs/{name}/comparison.md").read_text() in (ROOT / "README.md").read_text()
+
+
+def test_every_share_that_the_study_quotes_stands_in_a_table() -> None:
+    text = (ROOT / "README.md").read_text().partition("## The study")[2].partition("## Change")[0]
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    tables = "".join((ROOT / f"docs/{name}/comparison.md").read_text() for name in ("study", "variants"))
+    quoted = re.findall(r"\d+\.\d(?:%| points)", prose)
+    assert quoted
+    for share in quoted:
+        assert share.replace(" points", " |") in tables, share
+
+
 @pytest.mark.skipif(not TRACKED, reason="not a Git checkout")
 def test_no_data_and_no_model_is_in_git() -> None:
     assert not [path for path in TRACKED if path.startswith(("data/", "models/")) or path.endswith((".pt", ".npz", ".tar.gz"))]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -75,6 +76,21 @@ class Repository:
     def python(self, module: str, *arguments: str, fails: bool = False) -> str:
         """Run a module, and return what it printed."""
         return self.run(sys.executable, "-m", module, *arguments, fails=fails)
+
+    def kill_at(self, line: str, module: str, *arguments: str) -> None:
+        """Run a module, and kill it with all that it started when it prints this line."""
+        with subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as running:
+            assert running.stdout
+            assert any(printed.rstrip() == line for printed in running.stdout), f"{line} was not printed"
+            os.killpg(running.pid, signal.SIGKILL)
 
     def commit(self, message: str) -> None:
         """Commit all that is not ignored."""

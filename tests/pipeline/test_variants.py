@@ -76,9 +76,12 @@ def test_a_revision_that_does_not_exist_lists_those_that_do(study: Repository) -
     assert output == ("compare: final: no such experiment, tag, branch or commit; there are augmented, batchnorm, initial\n")
 
 
-def test_seeds_are_taken_together(tmp_path: Path) -> None:
+def test_seeds_are_taken_together_and_a_killed_run_goes_on(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
-    repository.python("tools.variant", "augmented", "--seeds", "1", "2")
+    command = ["tools.variant", "augmented", "--seeds", "1", "2"]
+    for stage in ("preprocess", "train"):
+        repository.kill_at(f"> python -m stages.{stage}", *command)
+    assert ran(repository.python(*command)) == [*["train", "evaluate", "plot"] * 2]
     repository.python("tools.compare", "augmented-seed-*")
     (row,) = repository.json("comparison/comparison.json")
     assert (row["name"], row["seeds"]) == ("augmented", 2)
