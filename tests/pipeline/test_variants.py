@@ -100,9 +100,9 @@ def test_two_jobs_at_a_time_give_the_same_bytes_and_fetch_the_data_once(study: R
     shutil.copy(digits, tmp_path)
     queued.replace("params.yaml", "package://scikit-learn/sklearn/datasets/data/", "../")
     queued.commit("Flip, and a source beside the repository")
-    output = queued.python("tools.variant", *STUDY, "--jobs", "2")
+    output = queued.python("tools.variant", *STUDY[:2], "--jobs", "2")
     assert ran(output).count("download") == ran(output).count("preprocess") == 1
-    for name in STUDY:
+    for name in STUDY[:2]:
         assert queued.hashes(name)["models/classifier.pt"] == study.hashes(name)["models/classifier.pt"]
         assert queued.hashes(name)["plots/learning_curve.csv"] == study.hashes(name)["plots/learning_curve.csv"]
 
