@@ -41,18 +41,23 @@ def main() -> None:
         "--output", type=Path, default=Path("comparison"), metavar="FOLDER", help="where to write (default: comparison/)"
     )
     arguments = parser.parse_args()
+    folder = arguments.output
     try:
         groups = group([(revision, *load(revision)) for revision in expand(arguments.revisions)])
+        rows = compare(groups)
+        write_json(folder / "comparison.json", as_values(rows))
+        with replacing(folder / "comparison.md") as temporary:
+            temporary.write_text(as_markdown(rows), encoding="utf-8")
+        with replacing(folder / "learning_curves.png") as temporary:
+            learning_curves(groups).savefig(temporary, dpi=150)
     except InputError as error:
         sys.exit(f"compare: {error}")
-    rows = compare(groups)
-    write_json(arguments.output / "comparison.json", as_values(rows))
-    with replacing(arguments.output / "comparison.md") as temporary:
-        temporary.write_text(as_markdown(rows), encoding="utf-8")
-    with replacing(arguments.output / "learning_curves.png") as temporary:
-        learning_curves(groups).savefig(temporary, dpi=150)
+    except KeyError as error:
+        sys.exit(f"compare: the params or metrics of a revision lack {error}: another version of this program wrote them")
+    except OSError as error:
+        sys.exit(f"compare: {error.filename}: {error.strerror}")
     print(as_markdown(rows))
-    print(f"compare: comparison.md, comparison.json and learning_curves.png are in {arguments.output}")
+    print(f"compare: comparison.md, comparison.json and learning_curves.png are in {folder}")
 
 
 def expand(revisions: Sequence[str]) -> list[str]:

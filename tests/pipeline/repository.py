@@ -24,6 +24,7 @@ SMALL = {
     "augmentation.flip": "false",
     "train.epochs": "2",
     "train.batch_size": "32",
+    "train.learning_rate": "0.001",
     "plot.dots_per_inch": "50",
 }
 
