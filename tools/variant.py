@@ -12,10 +12,12 @@ computed again, so a run that was stopped goes on where it was, and one that was
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,10 +127,14 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
     InputError
         When an experiment failed; DVC has said why then.
     """
+    wait_for_queue()
     waiting: dict[str, list[str]] = {}
     for name, differences in experiments.items():
         values = [f"{key}={json.dumps(value)}" for key, value in flatten(differences).items()]
-        current = up_to_date(name, merge(read_yaml(PARAMS), differences))
+        params = merge(read_yaml(PARAMS), differences)
+        if up_to_date(pending(name), params):  # done, but the run that started it was stopped before it could say so
+            rename(pending(name), name)
+        current = up_to_date(name, params)
         state = "up to date" if current else "to run"
         print(f"variant: {name} ({', '.join(values) or 'params.yaml as it stands'}): {state}", flush=True)
         if not current:
@@ -148,6 +154,16 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
             raise InputError(f"{name} failed; why: dvc queue logs {pending(name)}")
 
 
+def wait_for_queue() -> None:
+    """Wait until DVC's queue is done: its workers outlive the run that started them, and keep DVC locked meanwhile."""
+    told = False
+    while not re.search(r"Worker status: 0 active, 0 idle", dvc_output("queue", "status")):
+        if not told:
+            print("variant: waiting for what an earlier run left in DVC's queue; dvc queue stop --kill ends it", flush=True)
+            told = True
+        time.sleep(2)
+
+
 def pending(name: str) -> str:
     """Return the name under which an experiment runs until it has succeeded; DVC would force every stage to replace one."""
     return f"{name}-pending"
@@ -158,6 +174,14 @@ def dvc(*arguments: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if subprocess.run([*DVC, *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
         raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
+
+
+def dvc_output(*arguments: str) -> str:
+    """Run DVC, and return what it printed; InputError when it fails."""
+    done = subprocess.run([*DVC, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"dvc {' '.join(arguments)}: {' '.join(done.stderr.split())}")
+    return done.stdout
 
 
 def export(name: str, folder: Path) -> None:

@@ -78,8 +78,8 @@ class Repository:
         """Run a module, and return what it printed."""
         return self.run(sys.executable, "-m", module, *arguments, fails=fails)
 
-    def kill_at(self, line: str, module: str, *arguments: str) -> None:
-        """Run a module, and kill it with all that it started when it prints this line."""
+    def kill_at(self, line: str, module: str, *arguments: str) -> str:
+        """Run a module, kill it with all that it started when it prints this line, and return what it had printed."""
         with subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
@@ -90,8 +90,13 @@ class Repository:
             start_new_session=True,
         ) as running:
             assert running.stdout
-            assert any(printed.rstrip() == line for printed in running.stdout), f"{line} was not printed"
+            output = ""
+            while not output.endswith(f"{line}\n"):
+                printed = running.stdout.readline()
+                assert printed, f"{line} was not printed:\n{output}"
+                output += printed
             os.killpg(running.pid, signal.SIGKILL)
+        return output
 
     def commit(self, message: str) -> None:
         """Commit all that is not ignored."""
