@@ -137,7 +137,8 @@ class _Copier:
 
 def _downloader(source: Source, root: Path) -> "pooch.HTTPDownloader | _Copier":
     if urlsplit(source.location).scheme in ("http", "https"):
-        bar = progress_bar(0, file_name(source), "B")
+        # pooch sets the total when it knows it, but passes over a bar whose total is 0, since that counts as false.
+        bar = progress_bar(1, file_name(source), "B")
         return pooch.HTTPDownloader(progressbar=bar if not bar.disable else False, timeout=TIMEOUT)
     return _Copier(root)
 

@@ -1,8 +1,11 @@
 import hashlib
+import io
 import re
 from pathlib import Path
+from typing import Never
 
 import pytest
+from tqdm import tqdm
 
 from classifier.errors import InputError
 from classifier.params import Source
@@ -35,6 +38,20 @@ def test_a_url_is_downloaded(tmp_path: Path) -> None:
     with serving({"/a.tar.gz": content(ARCHIVE)}) as address:
         fetch([source(f"{address}/a.tar.gz")], tmp_path / "raw", tmp_path)
     assert files_in(tmp_path / "raw") == {"a.tar.gz": ARCHIVE}
+
+
+def test_a_download_moves_its_progress_bar_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+
+    def bar(total: int, description: str, unit: str) -> "tqdm[Never]":
+        return tqdm(total=total, desc=description, unit=unit, file=screen, mininterval=0, miniters=1)
+
+    monkeypatch.setattr("classifier.sources.progress_bar", bar)
+    with serving({"/a.tar.gz": content(ARCHIVE)}) as address:
+        fetch([source(f"{address}/a.tar.gz")], tmp_path / "raw", tmp_path)
+    frames = re.findall(r"(\d+)%", screen.getvalue())
+    assert len(frames) > 3
+    assert frames[-1] == "100"
 
 
 def test_a_file_of_an_installed_package_is_found(tmp_path: Path) -> None:
