@@ -1,6 +1,8 @@
 """The device and the precision of all computing, decided in this one place."""
 
+import ctypes
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -39,6 +41,7 @@ def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid, 6 % of the time
+    _keep_freed_memory()
     if torch.cuda.is_available():
         name, native = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
     elif torch.backends.mps.is_available():
@@ -49,3 +52,14 @@ def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
     if precision == "auto":
         precision = "bfloat16" if native else "float32"
     return Device(name, precision)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next step, where it would give it to the system and fetch it again, zeroed.
+
+    A tenth to a sixth of the time of large batches. Elsewhere than on Linux with glibc nothing happens.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
+        library.mallopt(mmap_threshold, largest)
+        library.mallopt(trim_threshold, largest)

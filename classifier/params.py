@@ -19,6 +19,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Views = Literal["plain", "mirrored", "shifted"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,7 +44,11 @@ class DataParams:
 class NetworkParams:
     """The section `network`."""
 
+    design: Literal["study", "airbench"]
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)]
+    activation: Literal["relu", "silu", "gelu"]
+    whitening: bool
+    logit_scale: Annotated[float, Field(gt=0, le=1000)]
     batch_norm: bool
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
 
@@ -52,8 +57,9 @@ class NetworkParams:
 class AugmentationParams:
     """The section `augmentation`."""
 
-    flip: bool
+    flip: bool | Literal["alternating"]
     crop_padding: Annotated[int, Field(ge=0, le=256)]
+    crop_fill: Literal["black", "reflection"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -63,10 +69,11 @@ class TrainParams:
     epochs: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, le=1000)]
-    optimizer: Literal["adam", "sgd"]
+    optimizer: Literal["adam", "sgd", "muon"]
     schedule: Schedule
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    image_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...]
     seed: Seed
     precision: Literal["auto", "float32", "bfloat16"]
 
@@ -75,6 +82,7 @@ class TrainParams:
 class EvaluateParams:
     """The section `evaluate`."""
 
+    views: Views
     calibration_bins: Annotated[int, Field(ge=1, le=10_000)]
 
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from classifier.augmentation import augment
+from classifier.augmentation import augment, scale
 from classifier.datasets import Split
 from classifier.device import Device
 from classifier.errors import InputError
 from classifier.inference import predict
 from classifier.learning_curve import Epoch, best_epoch
-from classifier.optimizers import build_optimizer
+from classifier.optimizers import build_optimizer, set_rate_factor
 from classifier.params import AugmentationParams, TrainParams
 from classifier.schedules import rate_factor
 
@@ -26,6 +26,8 @@ class Progress(Protocol):
 
 class Training:
     """A training under way.
+
+    Raises InputError at the start when the network cannot take an image size of `params`.
 
     Attributes
     ----------
@@ -48,6 +50,7 @@ class Training:
     ) -> None:
         self.network = network.to(device.name)
         self.images, self.labels = _on(device, train)
+        self._check_image_sizes(params)
         self.validation_images, self.validation_labels = _on(device, validation)
         self.augmentation = augmentation
         self.params = params
@@ -55,6 +58,9 @@ class Training:
         self.optimizer = build_optimizer(params, self.network.parameters())
         self.steps_an_epoch = -(-len(train) // params.batch_size)
         self.generator = torch.Generator().manual_seed(params.seed)
+        self.mirrored_first: Tensor | None = None
+        if augmentation.flip == "alternating":
+            self.mirrored_first = torch.randint(2, (len(train),), generator=self.generator, dtype=torch.bool)
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
 
@@ -73,10 +79,8 @@ class Training:
         order = torch.randperm(len(self.labels), generator=self.generator)
         # Batches that differ by one image at most: no small last one, whose statistics batch normalisation could not use.
         for step, indices in enumerate(order.tensor_split(self.steps_an_epoch), start=len(self.epochs) * self.steps_an_epoch):
-            self._set_learning_rate(step)
-            on_device = indices.to(self.device.name)
-            images = augment(self.images[on_device], self.augmentation, self.generator)
-            labels = self.labels[on_device]
+            images, labels = self._batch(indices, step)
+            set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
             with self.device.autocast():
                 logits = self.network(images)
             loss = cross_entropy(logits.float(), labels, label_smoothing=self.params.label_smoothing)
@@ -107,10 +111,31 @@ class Training:
             self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
         return epoch
 
-    def _set_learning_rate(self, step: int) -> None:
-        factor = rate_factor(self.params.schedule, step / (self.steps_an_epoch * self.params.epochs))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.params.learning_rate * factor
+    @torch.inference_mode()
+    def _check_image_sizes(self, params: TrainParams) -> None:
+        """Find out before the training is half done."""
+        self.network.eval()
+        for size in params.image_sizes:
+            try:
+                self.network(scale(self.images[:1], size))
+            except RuntimeError:
+                raise InputError(
+                    "params.yaml: train.image_sizes: should be sizes that the network can take (the study's takes images of "
+                    f"their own size alone, airbench those that its poolings allow), got {size}"
+                ) from None
+
+    def _progress(self, step: int) -> float:
+        return step / (self.steps_an_epoch * self.params.epochs)
+
+    def _batch(self, indices: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return the augmented images at these indices, at the size of this step, with their labels."""
+        # Alternating flips: whoever was mirrored in one epoch is not in the next (Jordan 2024, section 3.6).
+        mirrored = None if self.mirrored_first is None else self.mirrored_first[indices] ^ (len(self.epochs) % 2 == 1)
+        on_device = indices.to(self.device.name)
+        images = augment(self.images[on_device], self.augmentation, self.generator, mirrored)
+        if sizes := self.params.image_sizes:
+            images = scale(images, sizes[int(self._progress(step) * len(sizes))])
+        return images, self.labels[on_device]
 
 
 def _on(device: Device, split: Split) -> tuple[Tensor, Tensor]:

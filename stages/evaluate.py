@@ -38,10 +38,10 @@ def main() -> None:
         device = choose_device(params.train.precision)
         say(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
         images = torch.from_numpy(test.images).to(device.name)
-        logits = predict(model.build().to(device.name), images, device)
+        logits = predict(model.build().to(device.name), images, device, params.evaluate.views)
         probabilities = logits.cpu().double().softmax(dim=1).numpy()
         names = model.description.class_names
-        metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins)
+        metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins) | {"views": params.evaluate.views}
         mistakes = np.flatnonzero(probabilities.argmax(axis=1) != test.labels)
 
         write_json(METRICS, metrics)

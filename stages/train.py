@@ -19,7 +19,7 @@ from classifier.device import choose_device
 from classifier.files import write_json
 from classifier.learning_curve import best_epoch, save_curve
 from classifier.model_file import Model, save_model
-from classifier.networks import build_network, parameter_count
+from classifier.networks import build_network, parameter_count, whiten
 from classifier.params import read_params
 from classifier.progress import TrainingBar
 from classifier.training import Training
@@ -40,6 +40,7 @@ def main() -> None:
         device = choose_device(params.train.precision)
         shape = train.images.shape[1:]
         network = build_network(params.network, shape, description, params.train.seed)
+        whiten(network, torch.from_numpy(train.images))
         say(
             f"train: {parameter_count(network):,} parameters, {len(train):,} images, {params.train.epochs} epochs "
             f"on {device.label} in {device.precision}"

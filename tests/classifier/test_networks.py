@@ -6,11 +6,15 @@ from torch import nn
 
 from classifier.description import Description
 from classifier.errors import InputError
-from classifier.networks import Normalization, build_network, parameter_count
+from classifier.networks import Normalization, Whitening, build_network, parameter_count, whiten
 from classifier.params import NetworkParams
 
 THREE_CHANNELS = Description(tuple("0123456789"), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 ONE_CHANNEL = Description(("no", "yes"), (0.3,), (0.2,))
+
+
+def study(widths: tuple[int, ...], *, batch_norm: bool, hidden_width: int) -> NetworkParams:
+    return NetworkParams("study", widths, "relu", False, 1.0, batch_norm, hidden_width)
 
 
 def layers(network: nn.Sequential) -> str:
@@ -18,7 +22,7 @@ def layers(network: nn.Sequential) -> str:
 
 
 def test_the_design_of_the_study_layer_by_layer() -> None:
-    network = build_network(NetworkParams((8, 16, 32, 64), True, 128), (32, 32, 3), THREE_CHANNELS, seed=0)
+    network = build_network(study((8, 16, 32, 64), batch_norm=True, hidden_width=128), (32, 32, 3), THREE_CHANNELS, seed=0)
     assert layers(network) == (
         "Normalization Conv2d ReLU Conv2d ReLU MaxPool2d BatchNorm2d Conv2d ReLU Conv2d ReLU MaxPool2d BatchNorm2d "
         "Flatten Linear ReLU Linear"
@@ -26,12 +30,14 @@ def test_the_design_of_the_study_layer_by_layer() -> None:
 
 
 def test_without_batch_normalisation_there_is_none() -> None:
-    network = build_network(NetworkParams((8, 16), False, 128), (32, 32, 3), THREE_CHANNELS, seed=0)
+    network = build_network(study((8, 16), batch_norm=False, hidden_width=128), (32, 32, 3), THREE_CHANNELS, seed=0)
     assert layers(network) == "Normalization Conv2d ReLU Conv2d ReLU MaxPool2d Flatten Linear ReLU Linear"
 
 
 def test_the_parameters_of_the_default_network() -> None:
-    network = build_network(NetworkParams((8, 16, 32, 64, 128, 256), True, 128), (32, 32, 3), THREE_CHANNELS, seed=0)
+    network = build_network(
+        study((8, 16, 32, 64, 128, 256), batch_norm=True, hidden_width=128), (32, 32, 3), THREE_CHANNELS, seed=0
+    )
     widths = [3, 8, 16, 32, 64, 128, 256]
     convolutions = sum(9 * a * b + b for a, b in pairwise(widths))
     normalisations = 2 * (16 + 64 + 256)
@@ -51,14 +57,14 @@ def test_the_parameters_of_the_default_network() -> None:
 def test_any_image_size_and_class_count_that_the_pooling_allows(
     widths: tuple[int, ...], shape: tuple[int, int, int], description: Description
 ) -> None:
-    network = build_network(NetworkParams(widths, True, 16), shape, description, seed=0)
+    network = build_network(study(widths, batch_norm=True, hidden_width=16), shape, description, seed=0)
     images = torch.randint(256, (3, *shape), dtype=torch.uint8)
     assert network(images).shape == (3, len(description.class_names))
 
 
 def test_an_image_too_small_for_the_poolings_is_refused() -> None:
-    with pytest.raises(InputError, match=r"network\.widths: 4 convolutions .* at least 4x4 pixels, got images of 3x8"):
-        build_network(NetworkParams((4, 8, 16, 32), True, 16), (3, 8, 1), ONE_CHANNEL, seed=0)
+    with pytest.raises(InputError, match=r"network\.widths: 4 widths .* at least 4x4 pixels, got images of 3x8"):
+        build_network(study((4, 8, 16, 32), batch_norm=True, hidden_width=16), (3, 8, 1), ONE_CHANNEL, seed=0)
 
 
 def test_normalisation_gives_the_training_images_mean_0_and_deviation_1() -> None:
@@ -73,9 +79,53 @@ def test_normalisation_gives_the_training_images_mean_0_and_deviation_1() -> Non
 
 
 def test_the_seed_alone_decides_the_initial_weights_and_the_global_generator_stays() -> None:
-    params = NetworkParams((4, 8), True, 16)
+    params = study((4, 8), batch_norm=True, hidden_width=16)
     state = torch.get_rng_state()
     first, same, other = (build_network(params, (8, 8, 3), THREE_CHANNELS, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128)
+
+
+def test_the_design_of_airbench_layer_by_layer() -> None:
+    network = build_network(AIRBENCH, (32, 32, 3), THREE_CHANNELS, seed=0)
+    block = "Conv2d MaxPool2d BatchNorm2d GELU Conv2d BatchNorm2d GELU"
+    assert layers(network) == f"Normalization Whitening GELU {block} {block} AdaptiveMaxPool2d Flatten Linear Scale"
+
+
+def test_the_parameters_of_airbench() -> None:
+    network = build_network(AIRBENCH, (32, 32, 3), THREE_CHANNELS, seed=0)
+    convolutions = 9 * (24 * 8 + 8 * 8 + 8 * 16 + 16 * 16)
+    assert parameter_count(network) == convolutions + 2 * (8 + 16) + 16 * 10
+
+
+def test_airbench_takes_any_image_size_that_the_pooling_allows() -> None:
+    images = torch.randint(256, (3, 7, 5, 1), dtype=torch.uint8)
+    assert build_network(AIRBENCH, (7, 5, 1), ONE_CHANNEL, seed=0)(images).shape == (3, 2)
+    with pytest.raises(InputError, match=r"2 widths halve .* at least 5x5 pixels, got images of 4x9"):
+        build_network(AIRBENCH, (4, 9, 1), ONE_CHANNEL, seed=0)
+
+
+def test_the_convolutions_of_airbench_begin_as_the_identity() -> None:
+    params = NetworkParams("airbench", (4,), "relu", False, 1.0, True, 1)
+    network = build_network(params, (8, 8, 3), THREE_CHANNELS, seed=0)
+    images = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(network[1](images)[:, :3], images)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> None:
+    noise = torch.rand(200, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+    images = ((noise + noise.roll(1, 1) + noise.roll(1, 2)) / 3 * 255).to(torch.uint8)
+    flat = (images.float() / 255).flatten(0, 2)
+    description = Description(THREE_CHANNELS.class_names, tuple(flat.mean(0).tolist()), tuple(flat.std(0).tolist()))
+    network = build_network(AIRBENCH, (8, 8, 3), description, seed=0)
+    whiten(network, images)
+    outputs = network[:2](images).permute(0, 2, 3, 1).flatten(0, 2)
+    assert outputs.shape[1] == 24
+    torch.testing.assert_close(outputs[:, :12], -outputs[:, 12:])
+    torch.testing.assert_close(outputs[:, :12].T @ outputs[:, :12] / len(outputs), torch.eye(12), atol=0.02, rtol=0)
+    assert isinstance(network[1], Whitening)
+    assert not network[1].weight.requires_grad

@@ -10,12 +10,12 @@ from classifier.datasets import Split
 from classifier.description import Description
 from classifier.device import Device, choose_device
 from classifier.errors import InputError
-from classifier.networks import build_network
+from classifier.networks import build_network, whiten
 from classifier.params import AugmentationParams, NetworkParams, TrainParams
 from classifier.training import Training
 
 CPU = Device("cpu", "float32")
-NO_AUGMENTATION = AugmentationParams(flip=False, crop_padding=0)
+NO_AUGMENTATION = AugmentationParams(flip=False, crop_padding=0, crop_fill="black")
 PARAMS = TrainParams(
     epochs=1,
     batch_size=16,
@@ -24,9 +24,11 @@ PARAMS = TrainParams(
     schedule="constant",
     weight_decay=0.0,
     label_smoothing=0.0,
+    image_sizes=(),
     seed=0,
     precision="float32",
 )
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1)
 DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -47,7 +49,9 @@ def start(
     count: int = 32,
     batch_norm: bool = True,
 ) -> Training:
-    network = build_network(NetworkParams((4, 8), batch_norm, 16), (8, 8, 1), DESCRIPTION, params.seed)
+    network = build_network(
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16), (8, 8, 1), DESCRIPTION, params.seed
+    )
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
 
@@ -99,7 +103,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_gives_others() -> None:
-    augmentation = AugmentationParams(flip=True, crop_padding=1)
+    augmentation = AugmentationParams(flip=True, crop_padding=1, crop_fill="black")
     weights = []
     for seed in (1, 1, 2):
         training = start(dataclasses.replace(PARAMS, seed=seed), augmentation)
@@ -111,7 +115,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_gives_others() ->
 
 
 def test_the_validation_split_is_neither_augmented_nor_learned_from() -> None:
-    training = start(augmentation=AugmentationParams(flip=True, crop_padding=1))
+    training = start(augmentation=AugmentationParams(flip=True, crop_padding=1, crop_fill="black"))
     images = training.validation_images.clone()
     epoch = training.run_epoch(ignore)
     training.network.eval()
@@ -152,3 +156,43 @@ def test_the_device_is_deterministic_and_float32_when_asked_for() -> None:
     assert device.precision == "float32"
     assert torch.are_deterministic_algorithms_enabled()
     assert choose_device("auto").precision in ("float32", "bfloat16")
+
+
+def test_alternating_flips_mirror_every_image_in_one_of_two_epochs() -> None:
+    training = start(augmentation=AugmentationParams(flip="alternating", crop_padding=0, crop_fill="black"))
+    seen: list[Tensor] = []
+    for _ in range(2):
+        seen.append(training._batch(torch.arange(32), 0)[0])
+        training.run_epoch(ignore)
+    mirrored = training.images.flip(2)
+    changes = (training.images != mirrored).flatten(1).any(1)
+    first, second = ((images == mirrored).flatten(1).all(1) for images in seen)
+    assert torch.equal(first[changes], ~second[changes])
+    assert 0 < first[changes].sum() < changes.sum()
+
+
+def test_image_sizes_take_equal_shares_of_the_steps() -> None:
+    params = dataclasses.replace(PARAMS, epochs=3, image_sizes=(6, 5, 8))
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    training = Training(network, easy_split(32, 1), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    sizes = [training._batch(torch.arange(2), step)[0].shape[1] for step in range(6)]
+    assert sizes == [6, 6, 5, 5, 8, 8]
+
+
+def test_an_image_size_that_the_network_cannot_take_is_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match=r"train\.image_sizes: .* got 1"):
+        start(dataclasses.replace(PARAMS, image_sizes=(8, 1)))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_airbench_with_muon_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"]) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=15, optimizer="muon", learning_rate=0.2, schedule="linear", label_smoothing=0.1, image_sizes=(6, 8)
+    )
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    whiten(network, torch.from_numpy(split.images))
+    training = Training(network, split, easy_split(30, 2), NO_AUGMENTATION, params, Device("cpu", precision))
+    epochs = [training.run_epoch(ignore) for _ in range(15)]
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].validation_accuracy > 0.9
