@@ -10,7 +10,7 @@ NOISE := Created|State|Executor|images|validation_loss|accuracy_|macro|recall|to
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study table plots test lint lock
+.PHONY: help setup repro demo variant study table plots bench test lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -46,6 +46,10 @@ table: $(READY) ## list the experiments on this commit: what differs, and what c
 
 plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
+
+bench: $(READY) ## measure speed beside the ordinary way, in three minutes (FULL=1: everything, with medians, some hours)
+	@dvc repro --quiet preprocess
+	@python -m benchmarks.run $(if $(FULL),--full --runs 3)
 
 test: $(READY) ## run the tests
 	@python -m pytest --numprocesses 2 --dist loadfile

@@ -1,0 +1,1 @@
+"""What measures speed, with the ordinary way of doing it beside ours."""

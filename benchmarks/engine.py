@@ -1,0 +1,90 @@
+"""How fast the training engine is with a variant, without accuracy: one pass over some images. Prints one line of JSON.
+
+python -m benchmarks.engine augmented --images 12800
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from classifier.datasets import load_split
+from classifier.description import load_description
+from classifier.device import choose_device
+from classifier.networks import build_network, whiten
+from classifier.params import parse_params, read_yaml
+from classifier.training import Training
+from tools.variant import merge, parse_override, read_variant
+
+PROCESSED = Path("data/processed")
+WARM_UP = 20  # steps before the clock of images a second starts
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("variant")
+    parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value")
+    parser.add_argument("--images", type=int, metavar="N", help="train on the first N images (default: all)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: one a core)")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    values = merge(read_yaml(Path("params.yaml")), read_variant(arguments.variant))
+    for override in ["train.epochs=1", *arguments.set_param]:
+        values = merge(values, parse_override(override))
+    params = parse_params(values, "the variant")
+    train, validation = load_split(PROCESSED / "train.npz"), load_split(PROCESSED / "validation.npz")
+    train = type(train)(train.images[: arguments.images], train.labels[: arguments.images])
+    device = choose_device(params.train.precision)
+    network = build_network(
+        params.network, train.images.shape[1:], load_description(PROCESSED / "description.json"), params.train.seed
+    )
+    whiten(network, torch.from_numpy(train.images))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.from_numpy(train.images[:8])).sum().backward()
+    network.zero_grad()
+    training = Training(network, train, validation, params.augmentation, params.train, device)
+    steps: list[tuple[int, float]] = []
+
+    def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:  # noqa: ARG001
+        steps.append((images, time.perf_counter()))
+
+    start = time.perf_counter()
+    training.run_epoch(progress)
+    seconds = time.perf_counter() - start
+    warm, *timed = steps[WARM_UP - 1 :]
+    print(
+        json.dumps(
+            {
+                "images_per_second": sum(images for images, _ in timed) / (timed[-1][1] - warm[1]),
+                "seconds": seconds,
+                "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "megaflop_per_image": counter.get_total_flops() / 8 / 1e6,
+                "precision": device.precision,
+                "matrix_gigaflops": matrix_rate(device.precision),
+            }
+        )
+    )
+
+
+def matrix_rate(precision: str, size: int = 2048, seconds: float = 2.0) -> float:
+    """Return the best rate of a square matrix multiplication within this time, in GFLOP/s."""
+    left, right = torch.randn(2, size, size, dtype=getattr(torch, precision))
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        left @ right
+        best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Measure this program beside the ordinary way, and write docs/benchmarks: a table, JSON, and in full a picture of the cost.
+
+The short form takes some three minutes. In it, the seconds of the ordinary way to 82 % are its images a second, as measured
+now, times the epochs that it needed in the full form whose results are committed. The full form runs everything, alternating,
+and quotes medians.
+
+  python -m benchmarks.run
+  python -m benchmarks.run --full --runs 3
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from ruamel.yaml import YAML
+
+from classifier.console import say
+from classifier.errors import InputError
+from classifier.files import replacing, write_json
+from classifier.params import read_yaml
+from tools.variant import merge, read_variant
+
+ROOT = Path(__file__).parents[1]
+OUTPUT = Path("docs/benchmarks")
+TARGET = 0.82  # the test accuracy of the original study
+IMAGES = 12_800  # of a measurement of images a second: 200 steps
+TRAINING_IMAGES = 45_000
+
+
+@dataclasses.dataclass
+class Bench:
+    """What has been measured; a list has one entry a run."""
+
+    notebook: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    engine: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    fast: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    speedrun: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    notebook_to_target: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    cost: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    pipeline: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def main() -> None:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true", help="with the ordinary way to 82 %%, the cost and the whole pipeline")
+    parser.add_argument("--runs", type=int, default=1, metavar="N", help="of each measurement (default: 1)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="of the trainings to 82 %% (default: 0)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default: {OUTPUT}")
+    arguments = parser.parse_args()
+    if not Path("data/processed/train.npz").exists():
+        sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
+    name = "full" if arguments.full else "short"
+    try:
+        bench = measure(arguments.full, arguments.runs, arguments.first_seed)
+        values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
+        write_json(arguments.output / f"{name}.json", values)
+        with replacing(arguments.output / f"{name}.md") as temporary:
+            temporary.write_text(as_markdown(values), encoding="utf-8")
+        if bench.cost:
+            with replacing(arguments.output / "cost.png") as temporary:
+                cost_figure(bench.cost).savefig(temporary, dpi=150)
+    except InputError as error:
+        sys.exit(f"bench: {error}")
+    print(as_markdown(values))
+    print(f"bench: {name}.md and {name}.json are in {arguments.output}")
+
+
+def measure(full: bool, runs: int, first_seed: int) -> Bench:
+    """Measure everything, ours and theirs in turn."""
+    bench = Bench()
+    for run in range(runs):
+        bench.notebook.append(child("benchmarks.notebook", f"--images={IMAGES}"))
+        bench.engine.append(child("benchmarks.engine", "augmented", f"--images={IMAGES}"))
+        bench.fast.append(child("benchmarks.engine", "speedrun", f"--images={IMAGES}"))
+        bench.speedrun.append(pipeline_training("speedrun", first_seed + run))
+        if full:
+            bench.notebook_to_target.append(child("benchmarks.notebook", f"--until={TARGET}", f"--seed={first_seed + run}"))
+    if full:
+        bench.cost = cost()
+        bench.pipeline = whole_pipeline()
+    return bench
+
+
+def child(module: str, *arguments: str) -> dict[str, float]:
+    """Run a module of this program in a process of its own, and return the JSON of its last line."""
+    say(f"bench: {module} {' '.join(arguments)}")
+    done = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"{module} failed; why, stands above")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def pipeline_training(variant: str, seed: int) -> dict[str, float]:
+    """Run the stages train and evaluate of a variant as a user does, and return what came of them."""
+    say(f"bench: the stages train and evaluate of {variant}, seed {seed}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        values = merge(merge(read_yaml(Path("params.yaml")), read_variant(variant)), {"train": {"seed": seed}})
+        YAML().dump(values, folder / "params.yaml")
+        (folder / "data").mkdir()
+        (folder / "data/processed").symlink_to(Path("data/processed").resolve())
+        for stage in ("train", "evaluate"):
+            command = [sys.executable, "-m", f"stages.{stage}"]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            if subprocess.run(command, cwd=folder, env=environment, stdout=sys.stderr, check=False).returncode != 0:
+                raise InputError(f"the stage {stage} failed; why, stands above")
+        trained, tested = (json.loads((folder / f"metrics/{name}.json").read_text()) for name in ("train", "test"))
+    return {"seed": seed, "seconds": trained["seconds"], "accuracy": tested["accuracy"]}
+
+
+def cost() -> list[dict[str, Any]]:
+    """Measure an epoch of the default network at other numbers of images, widths and threads than its own."""
+    threads = torch.get_num_threads()
+    points: list[tuple[str, float, list[str]]] = [
+        ("images", share, [f"--images={round(TRAINING_IMAGES * share)}"]) for share in (0.25, 0.5, 1.0)
+    ]
+    widths = read_yaml(Path("params.yaml"))["network"]["widths"]
+    for factor in (0.5, 1.0, 2.0):
+        wider = [round(width * factor) for width in widths]
+        points.append(("width", factor, [f"--set-param=network.widths={wider}", f"--images={IMAGES}"]))
+    points += [("threads", count, [f"--threads={count}", f"--images={IMAGES}"]) for count in sorted({1, threads})]
+    return [{"of": of, "value": value} | child("benchmarks.engine", "augmented", *more) for of, value, more in points]
+
+
+def whole_pipeline() -> dict[str, float]:
+    """Run `dvc repro` in a clone with a cache of its own, from nothing and again; seconds of each stage and of both."""
+    say("bench: dvc repro from nothing, in a clone")
+    with tempfile.TemporaryDirectory() as name:
+        clone = Path(name, "clone")
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        for source in ROOT.parent.glob("shared"):
+            Path(name, "shared").symlink_to(source)
+        seconds: dict[str, float] = {}
+        start = last = time.perf_counter()
+        stage = "start"
+        command = [sys.executable, "-m", "dvc", "repro"]
+        with subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True) as running:
+            for line in running.stdout or ():
+                print(line, end="", file=sys.stderr)
+                if line.startswith("Running stage"):
+                    now = time.perf_counter()
+                    seconds[stage], stage, last = now - last, line.split("'")[1], now
+        if running.returncode != 0:
+            raise InputError("dvc repro failed in a clone; why, stands above")
+        end = time.perf_counter()
+        seconds |= {stage: end - last, "from nothing": end - start}
+        subprocess.run(command, cwd=clone, stdout=subprocess.DEVNULL, check=True)
+        return seconds | {"nothing to do": time.perf_counter() - end}
+
+
+def hardware() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    models = [line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+
+
+def summarize(bench: Bench) -> dict[str, Any]:
+    """Return the figures that the table shows: medians over runs, and their ratios."""
+    notebook, engine, fast = (
+        {key: median(runs, key) for key in runs[0] if isinstance(runs[0][key], int | float)}
+        for runs in (bench.notebook, bench.engine, bench.fast)
+    )
+    accuracies = [run["accuracy"] for run in bench.speedrun]
+    seconds = median(bench.speedrun, "seconds")
+    if bench.notebook_to_target:
+        notebook_seconds, epochs = (median(bench.notebook_to_target, key) for key in ("seconds", "epochs"))
+    else:
+        committed = json.loads(_read(str(OUTPUT / "full.json")) or "{}").get("summary", {})
+        epochs = committed.get("notebook_epochs")
+        notebook_seconds = epochs and epochs * TRAINING_IMAGES / notebook["images_per_second"]
+    return {
+        "runs": len(bench.engine),
+        "notebook_images_per_second": notebook["images_per_second"],
+        "engine_images_per_second": engine["images_per_second"],
+        "engine_ratio": statistics.median(
+            ours["images_per_second"] / theirs["images_per_second"]
+            for ours, theirs in zip(bench.engine, bench.notebook, strict=True)
+        ),
+        "matrix_gigaflops": engine["matrix_gigaflops"],
+        "engine_share": engine["images_per_second"] * engine["megaflop_per_image"] / 1000 / engine["matrix_gigaflops"],
+        "speedrun_share": fast["images_per_second"] * fast["megaflop_per_image"] / 1000 / fast["matrix_gigaflops"],
+        "notebook_megabytes": notebook["peak_megabytes"],
+        "engine_megabytes": engine["peak_megabytes"],
+        "notebook_seconds": notebook_seconds,
+        "notebook_epochs": epochs,
+        "notebook_measured": bool(bench.notebook_to_target),
+        "speedrun_seconds": seconds,
+        "speedrun_accuracy": statistics.mean(accuracies),
+        "speedrun_lowest": min(accuracies),
+        "target_ratio": notebook_seconds and notebook_seconds / seconds,
+    }
+
+
+def median(runs: Sequence[dict[str, Any]], key: str) -> float:
+    """Return the median of one figure over the runs."""
+    return float(statistics.median(run[key] for run in runs))
+
+
+def as_markdown(values: dict[str, Any]) -> str:
+    """Return the table."""
+    summary, machine = values["summary"], values["hardware"]
+    if summary["notebook_seconds"]:
+        how = "" if summary["notebook_measured"] else " (projected)"
+        notebook_target = f"{summary['notebook_seconds']:.0f} s{how}, {summary['notebook_epochs']:.0f} epochs"
+        ratio = f"{summary['target_ratio']:.0f} times"
+    else:
+        notebook_target, ratio = "not measured", ""
+    lowest = f", lowest {summary['speedrun_lowest']:.1%}" if summary["runs"] > 1 else ""
+    lines = [
+        f"{machine['processor']}, {machine['threads']} threads, no GPU, torch {machine['torch']}; "
+        f"{'medians over ' + str(summary['runs']) + ' runs' if summary['runs'] > 1 else 'one run'}.",
+        "",
+        "| | ordinary way | this program | ratio |",
+        "| --- | --- | --- | --- |",
+        f"| images a second, the study's design | {summary['notebook_images_per_second']:,.0f} | "
+        f"{summary['engine_images_per_second']:,.0f} | {summary['engine_ratio']:.2f} times |",
+        f"| seconds of training to {TARGET:.0%} on the test split | {notebook_target} | {summary['speedrun_seconds']:.1f} s "
+        f"(`speedrun`, {summary['speedrun_accuracy']:.1%}{lowest}) | {ratio} |",
+        f"| peak memory, the study's design | {summary['notebook_megabytes']:,.0f} MB and its workers | "
+        f"{summary['engine_megabytes']:,.0f} MB | |",
+        f"| share of the rate of matrix multiplication ({summary['matrix_gigaflops']:.0f} GFLOP/s) | | "
+        f"{summary['engine_share']:.0%} (`speedrun` {summary['speedrun_share']:.0%}) | |",
+    ]
+    if pipeline := values["pipeline"]:
+        lines += ["", "| `dvc repro` | seconds |", "| --- | --- |"]
+        lines += [f"| {stage} | {seconds:.1f} |" for stage, seconds in pipeline.items() if stage != "start"]
+    return "\n".join(lines) + "\n"
+
+
+def cost_figure(points: Sequence[dict[str, Any]]) -> Figure:
+    """Draw time and memory against images, width and threads."""
+    figure, axes = plt.subplots(2, 3, figsize=(10, 5.5), sharey="row", layout="constrained")
+    labels = {"images": "share of the training images", "width": "width, as a factor", "threads": "threads"}
+    for column, (of, label) in enumerate(labels.items()):
+        chosen = [point for point in points if point["of"] == of]
+        x = [point["value"] for point in chosen]
+        scale = [point["value"] if of == "images" else 1.0 for point in chosen]
+        seconds = [TRAINING_IMAGES * share / point["images_per_second"] for point, share in zip(chosen, scale, strict=True)]
+        axes[0, column].plot(x, seconds, "o-")
+        axes[1, column].plot(x, [point["peak_megabytes"] / 1024 for point in chosen], "o-")
+        axes[1, column].set_xlabel(label)
+        for axis in axes[:, column]:
+            axis.set_xticks(x)
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("seconds an epoch")
+    axes[1, 0].set_ylabel("peak memory (GB)")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
