@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+
+from benchmarks.notebook import study_network
+from classifier.datasets import Split, stratified
+from classifier.description import Description
+from classifier.networks import build_network, parameter_count
+from classifier.params import Params
+
+
+def test_the_peer_is_the_default_design_layer_by_layer(params: Params) -> None:
+    description = Description(tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
+    _, *ours = build_network(params.network, (32, 32, 3), description, seed=0)
+    theirs = study_network()
+    assert [str(layer) for layer in theirs] == [str(layer) for layer in ours]
+    assert parameter_count(theirs) == 919_930
+
+
+def test_the_peer_has_the_split_of_the_default_params(params: Params) -> None:
+    labels = np.random.default_rng(0).integers(10, size=1000)
+    theirs, _ = train_test_split(np.arange(1000), test_size=0.1, stratify=labels.tolist(), random_state=0)
+    places = np.arange(1000, dtype=np.int64)
+    ours, _ = stratified(Split(places.astype(np.uint8), labels), params.data.validation_fraction, params.data.seed)
+    assert ours.labels.tolist() == labels[np.sort(theirs)].tolist()
+
+
+def test_the_peer_and_params_agree_on_the_rest(params: Params) -> None:
+    source = Path("benchmarks/notebook.py").read_text(encoding="utf-8")
+    train, augmentation = params.train, params.augmentation
+    assert (train.optimizer, train.schedule, train.weight_decay, train.label_smoothing) == ("adam", "constant", 0.0, 0.0)
+    assert f"lr={train.learning_rate}" in source
+    assert f"batch_size={train.batch_size}" in source
+    assert f"padding={augmentation.crop_padding}" in source
+    assert (augmentation.flip, augmentation.crop_fill) == (True, "black")
+
+
+def test_the_accuracy_of_the_peer_is_the_share_it_gets_right() -> None:
+    from benchmarks.notebook import test_accuracy as accuracy
+
+    network = torch.nn.Identity()
+    batches = [(torch.eye(3), torch.tensor([0, 1, 0])), (torch.eye(3)[:1], torch.tensor([0]))]
+    assert accuracy(network, batches) == 0.75  # type: ignore[arg-type]

@@ -1,0 +1,66 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.engine import matrix_rate
+from benchmarks.run import Bench, as_markdown, cost_figure, summarize
+
+HARDWARE = {"processor": "Some processor", "threads": 2, "torch": "2"}
+
+
+def runs(*speeds: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "images_per_second": speed,
+            "peak_megabytes": 1000.0,
+            "matrix_gigaflops": 400.0,
+            "megaflop_per_image": 100.0,
+        }
+        for speed in speeds
+    ]
+
+
+def bench(**more: Any) -> Bench:
+    speedrun = [
+        {"seed": seed, "seconds": seconds, "accuracy": 0.8 + seed / 100} for seed, seconds in enumerate((10.0, 30.0, 20.0))
+    ]
+    return Bench(
+        notebook=runs(500, 400, 600), engine=runs(1000, 1200, 1200), fast=runs(2000, 2400, 2800), speedrun=speedrun, **more
+    )
+
+
+def test_the_figures_are_medians_over_runs_and_the_ratios_of_what_ran_side_by_side() -> None:
+    summary = summarize(bench(notebook_to_target=[{"seconds": seconds, "epochs": 9} for seconds in (500.0, 900.0, 800.0)]))
+    assert summary["engine_images_per_second"] == 1200
+    assert summary["engine_ratio"] == pytest.approx(2)  # of 2, 3 and 2
+    assert summary["target_ratio"] == pytest.approx(800 / 20)
+    assert summary["speedrun_accuracy"] == pytest.approx(0.81)
+    assert summary["speedrun_lowest"] == pytest.approx(0.80)
+    assert summary["engine_share"] == pytest.approx(1200 * 0.1 / 400)
+    assert summary["notebook_measured"]
+
+
+def test_the_table_says_whether_the_ordinary_way_was_timed_or_projected() -> None:
+    measured = bench(notebook_to_target=[{"seconds": 800.0, "epochs": 9}])
+    tables = [
+        as_markdown({"summary": summarize(one), "hardware": HARDWARE, "pipeline": {"train": 3.0}})
+        for one in (measured, bench())
+    ]
+    assert "800 s, 9 epochs" in tables[0]
+    assert "projected" not in tables[0]
+    assert "projected" in tables[1] or "not measured" in tables[1]
+    assert "| train | 3.0 |" in tables[0]
+
+
+def test_the_picture_of_the_cost_has_a_point_for_every_measurement() -> None:
+    points = [{"of": of, "value": value} | runs(1000)[0] for of in ("images", "width", "threads") for value in (0.5, 1.0)]
+    figure = cost_figure(points)
+    curves = [np.asarray(axis.lines[0].get_ydata()) for axis in figure.axes]
+    assert [len(curve) for curve in curves] == [2] * 6
+    # A quarter, a half: fewer images take less of an epoch.
+    assert curves[0].tolist() == pytest.approx([22.5, 45])
+
+
+def test_the_rate_of_matrix_multiplication_is_that_of_this_machine() -> None:
+    assert 0.01 < matrix_rate("float32", size=128, seconds=0.05) < 1e6
