@@ -60,6 +60,6 @@ def _keep_freed_memory() -> None:
     A tenth to a sixth of the time of large batches. Elsewhere than on Linux with glibc nothing happens.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
-        library.mallopt(mmap_threshold, largest)
-        library.mallopt(trim_threshold, largest)
+        trim_threshold, mmap_max = -1, -4  # of malloc.h
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)

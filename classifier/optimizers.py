@@ -65,7 +65,8 @@ def orthogonalize(matrix: Tensor, iterations: int = 3) -> Tensor:
         result = result.T
     for _ in range(iterations):
         square = result @ result.T
-        result = 3.4445 * result + (-4.7750 * square + 2.0315 * square @ square) @ result
+        polynomial = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        result = torch.addmm(result, polynomial, result, beta=3.4445)
     return (result.T if tall else result).float()
 
 
