@@ -101,7 +101,7 @@ def test_a_word_in_the_plotting_code_draws_anew_and_no_more(repository: Reposito
     [
         ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be a valid integer, got "abc"'),
         ("train.epochs", "-3", "train: params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
-        ("network.widths", "[4,4,4,4,4,4,4,4]", "train: params.yaml: network.widths: 8 convolutions"),
+        ("network.widths", "[4,4,4,4,4,4,4,4]", "train: params.yaml: network.widths: 8 widths"),
     ],
 )
 def test_a_bad_value_is_one_line_and_what_was_there_is_still_there(
@@ -120,7 +120,7 @@ def test_a_bad_value_in_a_clone_without_a_cache_keeps_what_git_holds(made: Repos
     clone = made.at(tmp_path / "clone")
     clone.set("network.widths", "[4,4,4,4,4,4,4,4]")
     output = clone.dvc("repro", fails=True)
-    assert "train: params.yaml: network.widths: 8 convolutions" in output
+    assert "train: params.yaml: network.widths: 8 widths" in output
     assert clone.run("git", "status", "--porcelain") == " M params.yaml\n"
 
 
