@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import WARM_UP
 from classifier.datasets import load_split
 from classifier.description import load_description
 from classifier.device import choose_device
@@ -22,7 +23,6 @@ from classifier.training import Training
 from tools.variant import merge, parse_override, read_variant
 
 PROCESSED = Path("data/processed")
-WARM_UP = 20  # steps before the clock of images a second starts
 
 
 def main() -> None:
@@ -57,15 +57,12 @@ def main() -> None:
     def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:  # noqa: ARG001
         steps.append((images, time.perf_counter()))
 
-    start = time.perf_counter()
     training.run_epoch(progress)
-    seconds = time.perf_counter() - start
     warm, *timed = steps[WARM_UP - 1 :]
     print(
         json.dumps(
             {
                 "images_per_second": sum(images for images, _ in timed) / (timed[-1][1] - warm[1]),
-                "seconds": seconds,
                 "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "megaflop_per_image": counter.get_total_flops() / 8 / 1e6,
                 "precision": device.precision,

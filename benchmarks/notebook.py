@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
+from benchmarks import WARM_UP
 from classifier.params import read_params
 from classifier.sources import sources_of, verified
 
 RAW = Path("data/raw")
-WARM_UP = 20  # steps before the clock of images a second starts
 WORKERS = 2  # which is faster here than 0 and than 1
 
 

@@ -57,7 +57,8 @@ def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
 def _keep_freed_memory() -> None:
     """Have glibc keep what is freed for the next step, where it would give it to the system and fetch it again, zeroed.
 
-    A tenth to a sixth of the time of large batches. Elsewhere than on Linux with glibc nothing happens.
+    That is a large part of the time of a step. Elsewhere than on Linux with glibc nothing happens. (M_MMAP_THRESHOLD would be
+    the usual way, but glibc refuses more than 32 MB of it, silently.)
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         trim_threshold, mmap_max = -1, -4  # of malloc.h

@@ -39,8 +39,9 @@ class Whitening(nn.Conv2d):
     """A fixed convolution whose outputs are uncorrelated and of variance 1 over the 2x2 patches of the training images.
 
     Its kernels are the eigenvectors of the covariance of the patches, each divided by the root of its eigenvalue, and then
-    the same with the opposite sign, since an activation follows. Page, "How to train your ResNet" part 8 (2019); with both
-    signs and without a learnt bias in Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.2.
+    the same with the opposite sign, since an activation follows. Page, "How to train your ResNet" part 8 (2019); Jordan, "94%
+    on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.2, but without the bias that is learnt there: nothing in
+    front of the first trained convolution needs a gradient.
     """
 
     def __init__(self, channels: int) -> None:
@@ -59,13 +60,13 @@ class Whitening(nn.Conv2d):
 class Flatten(nn.Flatten):
     """Flattens channels-last images, and hands their gradient back in channels-last layout too.
 
-    Otherwise it comes back in the other layout, in which the backward pass of batch normalisation takes eight times as long.
+    Otherwise it comes back in the other layout, in which the backward pass of batch normalisation takes much longer.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Return [N, C x H x W]."""
         if input.requires_grad:
-            input.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+            input.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
         return super().forward(input)
 
 

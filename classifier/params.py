@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -53,11 +53,18 @@ class NetworkParams:
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
 
 
+def _checked_flip(value: object) -> object:
+    """Check in one piece what pydantic, as a union, would complain of once for each type, under keys that do not exist."""
+    if isinstance(value, bool) or value == "alternating":
+        return value
+    raise PydanticCustomError("flip", "Input should be true, false or 'alternating'")
+
+
 @dataclass(frozen=True, config=STRICT)
 class AugmentationParams:
     """The section `augmentation`."""
 
-    flip: bool | Literal["alternating"]
+    flip: Annotated[bool | Literal["alternating"], PlainValidator(_checked_flip)]
     crop_padding: Annotated[int, Field(ge=0, le=256)]
     crop_fill: Literal["black", "reflection"]
 

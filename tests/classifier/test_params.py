@@ -26,6 +26,21 @@ def complaint(values: Any) -> str:
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
+        ("augmentation", "flip", 1, "params.yaml: augmentation.flip: should be true, false or 'alternating', got 1"),
+        (
+            "augmentation",
+            "flip",
+            "odd",
+            """params.yaml: augmentation.flip: should be true, false or 'alternating', got "odd\"""",
+        ),
+        (
+            "augmentation",
+            "crop_fill",
+            "x",
+            """params.yaml: augmentation.crop_fill: should be 'black' or 'reflection', got "x\"""",
+        ),
+        ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be greater than or equal to 1, got 0"),
+        ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a valid array, got 24"),
         ("train", "epochs", -3, "params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
         ("train", "epochs", "abc", 'params.yaml: train.epochs: should be a valid integer, got "abc"'),
         ("train", "epochs", 2.0, "params.yaml: train.epochs: should be a valid integer, got 2.0"),
