@@ -22,8 +22,6 @@ from classifier.params import parse_params, read_yaml
 from classifier.training import Training
 from tools.variant import merge, parse_override, read_variant
 
-PROCESSED = Path("data/processed")
-
 
 def main() -> None:
     """Run the benchmark."""
@@ -33,6 +31,7 @@ def main() -> None:
     parser.add_argument("variant")
     parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value")
     parser.add_argument("--images", type=int, metavar="N", help="train on the first N images (default: all)")
+    parser.add_argument("--data", type=Path, default=Path("data/processed"), metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: one a core)")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -41,11 +40,11 @@ def main() -> None:
     for override in ["train.epochs=1", *arguments.set_param]:
         values = merge(values, parse_override(override))
     params = parse_params(values, "the variant")
-    train, validation = load_split(PROCESSED / "train.npz"), load_split(PROCESSED / "validation.npz")
+    train, validation = load_split(arguments.data / "train.npz"), load_split(arguments.data / "validation.npz")
     train = type(train)(train.images[: arguments.images], train.labels[: arguments.images])
     device = choose_device(params.train.precision)
     network = build_network(
-        params.network, train.images.shape[1:], load_description(PROCESSED / "description.json"), params.train.seed
+        params.network, train.images.shape[1:], load_description(arguments.data / "description.json"), params.train.seed
     )
     whiten(network, torch.from_numpy(train.images))
     with FlopCounterMode(display=False) as counter:

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
 from classifier.console import say
+from classifier.datasets import load_split, save_split
 from classifier.errors import InputError
 from classifier.files import replacing, write_json
 from classifier.params import read_yaml
@@ -35,6 +38,7 @@ from tools.variant import merge, read_variant
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = Path("docs/benchmarks")
+PROCESSED = Path("data/processed")
 TARGET = 0.82  # the test accuracy of the original study
 IMAGES = 12_800  # of a measurement of images a second: 200 steps
 TRAINING_IMAGES = 45_000
@@ -64,7 +68,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="of the trainings to 82 %% (default: 0)")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default: {OUTPUT}")
     arguments = parser.parse_args()
-    if not Path("data/processed/train.npz").exists():
+    if not (PROCESSED / "train.npz").exists():
         sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
     name = "full" if arguments.full else "short"
     try:
@@ -116,7 +120,7 @@ def pipeline_training(variant: str, seed: int) -> dict[str, float]:
         values = merge(merge(read_yaml(Path("params.yaml")), read_variant(variant)), {"train": {"seed": seed}})
         YAML().dump(values, folder / "params.yaml")
         (folder / "data").mkdir()
-        (folder / "data/processed").symlink_to(Path("data/processed").resolve())
+        (folder / "data/processed").symlink_to(PROCESSED.resolve())
         for stage in ("train", "evaluate"):
             command = [sys.executable, "-m", f"stages.{stage}"]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -129,15 +133,20 @@ def pipeline_training(variant: str, seed: int) -> dict[str, float]:
 def cost() -> list[dict[str, Any]]:
     """Measure an epoch of the default network at other numbers of images, widths and threads than its own."""
     threads = torch.get_num_threads()
-    points: list[tuple[str, float, list[str]]] = [
-        ("images", share, [f"--images={round(TRAINING_IMAGES * share)}"]) for share in (0.25, 0.5, 1.0)
-    ]
+    points: list[tuple[str, float, list[str]]] = []
     widths = read_yaml(Path("params.yaml"))["network"]["widths"]
     for factor in (0.5, 1.0, 2.0):
         wider = [round(width * factor) for width in widths]
         points.append(("width", factor, [f"--set-param=network.widths={wider}", f"--images={IMAGES}"]))
     points += [("threads", count, [f"--threads={count}", f"--images={IMAGES}"]) for count in sorted({1, threads})]
-    return [{"of": of, "value": value} | child("benchmarks.engine", "augmented", *more) for of, value, more in points]
+    measured = [{"of": of, "value": value} | child("benchmarks.engine", "augmented", *more) for of, value, more in points]
+    train = load_split(PROCESSED / "train.npz")
+    for share in (0.25, 0.5, 1.0):
+        with tempfile.TemporaryDirectory() as name:  # fewer images from the file on, or the memory would be that of all
+            shutil.copytree(PROCESSED, name, dirs_exist_ok=True)
+            save_split(train.take(np.arange(round(len(train) * share))), Path(name, "train.npz"))
+            measured.append({"of": "images", "value": share} | child("benchmarks.engine", "augmented", f"--data={name}"))
+    return measured
 
 
 def whole_pipeline() -> dict[str, float]:
@@ -153,7 +162,8 @@ def whole_pipeline() -> dict[str, float]:
         stage = "start"
         command = [sys.executable, "-m", "dvc", "repro"]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        with subprocess.Popen(command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        # By force, since Git brings the pictures along, and DVC would not draw them again.
+        with subprocess.Popen([*command, "--force"], cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as running:
             for line in running.stdout or ():
                 print(line, end="", file=sys.stderr)
                 if line.startswith("Running stage"):
@@ -271,8 +281,9 @@ def cost_figure(points: Sequence[dict[str, Any]]) -> Figure:
         axes[1, column].set_xlabel(label)
         for axis in axes[:, column]:
             axis.set_xticks(x)
-            axis.set_ylim(bottom=0)
             axis.grid(alpha=0.3)
+    for row in axes:
+        row[0].set_ylim(bottom=0)  # of the whole row, once all of it is drawn
     axes[0, 0].set_ylabel("seconds an epoch")
     axes[1, 0].set_ylabel("peak memory (GB)")
     return figure

@@ -64,9 +64,13 @@ def test_a_speedrun_that_misses_the_target_gets_no_ratio_and_says_so() -> None:
 
 def test_the_picture_of_the_cost_has_a_point_for_every_measurement() -> None:
     points = [{"of": of, "value": value} | runs(1000)[0] for of in ("images", "width", "threads") for value in (0.5, 1.0)]
+    points[3]["images_per_second"], points[3]["peak_megabytes"] = 10, 50_000  # far above all the others
     figure = cost_figure(points)
     curves = [np.asarray(axis.lines[0].get_ydata()) for axis in figure.axes]
     assert [len(curve) for curve in curves] == [2] * 6
+    for axis, curve in zip(figure.axes, curves, strict=True):
+        bottom, top = axis.get_ylim()
+        assert bottom <= curve.min() <= curve.max() <= top
     # A quarter, a half: fewer images take less of an epoch.
     assert curves[0].tolist() == pytest.approx([22.5, 45])
 
