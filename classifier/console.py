@@ -12,10 +12,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def progress_bar(total: int, description: str, unit: str) -> "tqdm[Never]":
-    """Make a progress bar on standard error, which shows itself on a terminal only."""
+def progress_bar(total: int, description: str, unit: str, done: int = 0) -> "tqdm[Never]":
+    """Make a progress bar on standard error, which shows itself on a terminal only and starts at `done`."""
     return tqdm(
         total=total,
+        initial=done,
         desc=description,
         unit=unit,
         unit_scale=True,

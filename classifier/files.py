@@ -8,14 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from classifier.errors import InputError
+
+PARTIAL = "-partial"  # in the names of temporary files
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and move it to `path` in one step when the block succeeds.
 
-    When the block fails, what stood at `path` before still stands there. Missing folders are made.
+    When the block fails, what stood at `path` before still stands there. Missing folders are made. What a process that was
+    killed left of its temporary file is removed.
 
     Raises
     ------
@@ -25,7 +30,12 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        for leftover in path.parent.glob(f".{path.stem}-*{PARTIAL}{path.suffix}"):
+            if not psutil.pid_exists(int(leftover.name.removeprefix(f".{path.stem}-").partition("-")[0])):
+                leftover.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-{os.getpid()}-", suffix=f"{PARTIAL}{path.suffix}"
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary

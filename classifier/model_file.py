@@ -1,17 +1,16 @@
 """The model file: a trained network with all that is needed to use it."""
 
 import dataclasses
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from classifier.description import Description
-from classifier.files import reading, replacing
+from classifier.files import reading
 from classifier.networks import build_network
 from classifier.params import NetworkParams
+from classifier.tensor_file import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,15 @@ class Model:
 
 def save_model(model: Model, path: Path) -> None:
     """Write a model, whole or not at all; the same model gives the same bytes, whatever the name of the file."""
-    content = io.BytesIO()
-    torch.save(
+    save_tensors(
         {
             "weights": model.weights,
             "network": dataclasses.asdict(model.network),
             "image_shape": model.image_shape,
             "description": dataclasses.asdict(model.description),
         },
-        content,
+        path,
     )
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
 
 
 def load_model(path: Path) -> Model:
@@ -65,7 +61,7 @@ def load_model(path: Path) -> Model:
         When there is no such file, or it is damaged.
     """
     with reading(path, "train"):
-        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        content = load_tensors(path)
         return Model(
             content["weights"],
             NetworkParams(**content["network"]),

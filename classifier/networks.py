@@ -57,19 +57,6 @@ class Whitening(nn.Conv2d):
         self.weight.copy_(torch.cat([kernels, -kernels]))
 
 
-class Flatten(nn.Flatten):
-    """Flattens channels-last images, and hands their gradient back in channels-last layout too.
-
-    Otherwise it comes back in the other layout, in which the backward pass of batch normalisation takes much longer.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Return [N, C x H x W]."""
-        if input.requires_grad:
-            input.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
-        return super().forward(input)
-
-
 class Scale(nn.Module):
     """Multiplies by a constant."""
 
@@ -154,7 +141,7 @@ def _study(params: NetworkParams, channels: int, places: int, classes: int) -> l
     features = params.widths[-1] * places
     return [
         *layers,
-        Flatten(),
+        nn.Flatten(),
         nn.Linear(features, params.hidden_width),
         activation(),
         nn.Linear(params.hidden_width, classes),

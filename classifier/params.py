@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
@@ -22,11 +24,22 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Views = Literal["plain", "mirrored", "shifted"]
 
 
+def file_name(location: str) -> str:
+    """Return the name of the file at a URL or path: its last part."""
+    return PurePosixPath(urlsplit(location).path).name
+
+
+def _checked_location(location: str) -> str:
+    if not location.isprintable() or file_name(location) in {"", ".."}:
+        raise ValueError("should be a path or URL that ends in the name of a file")
+    return location
+
+
 @dataclass(frozen=True, config=STRICT)
 class Source:
     """Where an archive can be had (URL, path, or package://PACKAGE/FILE) and the checksum that its bytes must have."""
 
-    location: Annotated[str, Field(min_length=1)]
+    location: Annotated[str, AfterValidator(_checked_location)]
     checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
 
@@ -80,8 +93,9 @@ class TrainParams:
     schedule: Schedule
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    image_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...]
+    image_sizes: tuple[Annotated[int, Field(ge=1, le=256)], ...]
     seed: Seed
+    checkpoint_steps: Count
     precision: Literal["auto", "float32", "bfloat16"]
 
 
@@ -141,10 +155,10 @@ def parse_yaml(text: str, where: str) -> Any:
     """Read YAML 1.2; `where` names its place in errors. A duplicate key or a syntax error raises InputError."""
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError, TypeError, AttributeError) as error:  # the last four of odd values and tags
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = str(getattr(error, "problem", None) or error).split(" with value")[0]
+        problem = " ".join(str(getattr(error, "problem", None) or error).split(" with value")[0].split())
         raise InputError(f"{where}{line}: not valid YAML: {problem}") from None
 
 
@@ -163,12 +177,21 @@ def parse_params(values: Any, where: str) -> Params:
         # A misspelt key is both unknown and missing: the unknown one says more.
         complaints = sorted(error.errors(), key=lambda complaint: complaint["type"] != "unexpected_keyword_argument")
         raise InputError(f"{where}: {_in_one_line(complaints[0])}") from None
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:  # of keys and values for which JSON has no form
         raise InputError(f"{where}: {error}") from None
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one, its keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
 def _in_one_line(complaint: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in complaint["loc"] if part != "[key]") or "the whole file"
+    path = ".".join(str(part) for part in complaint["loc"] if part != "[key]") or "the whole file"
+    key = path if path.isprintable() else json.dumps(path)
     got = json.dumps(complaint["input"], default=str)
     got = got if len(got) <= 80 else got[:77] + "..."
     match complaint["type"]:
@@ -180,7 +203,7 @@ def _in_one_line(complaint: ErrorDetails) -> str:
         case "dataclass_type":
             return f"{key}: should be a section with the keys {', '.join(_keys_of(complaint['loc']))}, got {got}"
         case _:
-            should = re.sub(r"^\w+ should", "should", complaint["msg"])
+            should = re.sub(r"^(Value error, |\w+ )should", "should", complaint["msg"])
             return f"{key}: {should}, got {got}"
 
 

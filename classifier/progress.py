@@ -13,10 +13,10 @@ REDRAW_AFTER = 0.2  # seconds
 class TrainingBar:
     """Shows loss, accuracy, images a second and the time left on a terminal, and a line an epoch anywhere."""
 
-    def __init__(self, name: str, epochs: int, images: int) -> None:
+    def __init__(self, name: str, epochs: int, images: int, done: int) -> None:
         self.name = name
         self.epochs = epochs
-        self.bar = progress_bar(epochs * images, f"epoch 1/{epochs}", " images")
+        self.bar = progress_bar(epochs * images, f"epoch {min(done // images + 1, epochs)}/{epochs}", " images", done)
         self.drawn = 0.0
 
     def __enter__(self) -> "TrainingBar":

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pooch
@@ -13,7 +13,7 @@ import requests
 
 from classifier.console import progress_bar
 from classifier.errors import InputError
-from classifier.params import DataParams, Source
+from classifier.params import DataParams, Source, file_name
 
 PACKAGE_SCHEME = "package"
 TIMEOUT = 30  # seconds without a byte after which a server is given up
@@ -56,14 +56,14 @@ def fetch(sources: Sequence[Source], folder: Path, root: Path) -> tuple[Path, So
             pooch.retrieve(
                 source.location,
                 known_hash=source.checksum,
-                fname=file_name(source),
+                fname=file_name(source.location),
                 path=folder,
                 downloader=_downloader(source, root),
             )
         except (OSError, ValueError, requests.RequestException, importlib.metadata.PackageNotFoundError) as error:
             failures.append(f"{source.location} ({_why(error)})")
             continue
-        archive = folder / file_name(source)
+        archive = folder / file_name(source.location)
         for other in folder.iterdir():
             if other != archive:
                 other.unlink()
@@ -85,7 +85,7 @@ def verified(sources: Sequence[Source], folder: Path) -> Path:
         When there is none, or when its bytes are not the pinned ones.
     """
     for source in sources:
-        path = folder / file_name(source)
+        path = folder / file_name(source.location)
         if (
             path.is_file()
             and pooch.file_hash(str(path), source.checksum.partition(":")[0]) == source.checksum.partition(":")[2]
@@ -102,22 +102,6 @@ def sources_of(data: DataParams) -> tuple[Source, ...]:
         raise InputError(
             f"params.yaml: data.sources.{data.name}: missing; it takes a list of locations and checksums"
         ) from None
-
-
-def repository_root(folder: Path) -> Path:
-    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
-
-    `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
-    """
-    for parent in folder.parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
-            return parent.parents[2]
-    return folder
-
-
-def file_name(source: Source) -> str:
-    """Return the name of the archive: the last part of its location."""
-    return PurePosixPath(urlsplit(source.location).path).name
 
 
 class _Copier:
@@ -138,7 +122,7 @@ class _Copier:
 def _downloader(source: Source, root: Path) -> "pooch.HTTPDownloader | _Copier":
     if urlsplit(source.location).scheme in ("http", "https"):
         # pooch sets the total when it knows it, but passes over a bar whose total is 0, since that counts as false.
-        bar = progress_bar(1, file_name(source), "B")
+        bar = progress_bar(1, file_name(source.location), "B")
         return pooch.HTTPDownloader(progressbar=bar if not bar.disable else False, timeout=TIMEOUT)
     return _Copier(root)
 

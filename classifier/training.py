@@ -1,6 +1,9 @@
 """The training engine: one loop over images held in memory, on any device."""
 
-from typing import Protocol
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +38,8 @@ class Training:
         Being trained.
     epochs
         What came of each epoch so far.
+    epoch_step
+        Number of steps done of the epoch under way.
     best_weights
         State of the network after the best epoch so far, on the CPU.
     """
@@ -63,22 +68,24 @@ class Training:
             self.mirrored_first = torch.randint(2, (len(train),), generator=self.generator, dtype=torch.bool)
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
+        self._start_epoch()
 
     def run_epoch(self, progress: Progress) -> Epoch:
         """Train on every training image once, in random order, then measure the validation split.
 
+        An epoch that was under way when the state was saved goes on where it was.
+
         Raises
         ------
         InputError
-            When the loss is no longer a finite number.
+            When a loss is no longer a finite number; the epoch is not counted then.
         """
         self.network.train()
-        loss_sum = torch.zeros((), device=self.device.name)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device.name)
-        seen = 0
-        order = torch.randperm(len(self.labels), generator=self.generator)
         # Batches that differ by one image at most: no small last one, whose statistics batch normalisation could not use.
-        for step, indices in enumerate(order.tensor_split(self.steps_an_epoch), start=len(self.epochs) * self.steps_an_epoch):
+        batches = self.order.tensor_split(self.steps_an_epoch)
+        seen = sum(map(len, batches[: self.epoch_step]))
+        for indices in batches[self.epoch_step :]:
+            step = len(self.epochs) * self.steps_an_epoch + self.epoch_step
             images, labels = self._batch(indices, step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
             with self.device.autocast():
@@ -87,29 +94,80 @@ class Training:
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-            loss_sum += loss.detach() * len(labels)
-            correct += (logits.detach().argmax(dim=1) == labels).sum()
+            self.loss_sum += loss.detach() * len(labels)
+            self.correct += (logits.detach().argmax(dim=1) == labels).sum()
+            self.finite_steps += self.loss_sum.isfinite()
+            self.epoch_step += 1
             seen += len(labels)
-            progress(len(labels), loss_sum / seen, correct / seen)
-        if not loss_sum.isfinite():
-            raise InputError(
-                f"the loss of epoch {len(self.epochs) + 1} is {loss_sum.item()}: the training diverged; "
-                f"lower train.learning_rate in params.yaml, which is {self.params.learning_rate:g}"
-            )
+            progress(len(labels), self.loss_sum / seen, self.correct / seen)
+        self._check_finite()
         validation_logits = predict(self.network, self.validation_images, self.device)
         epoch = Epoch(
             epoch=len(self.epochs) + 1,
-            train_loss=loss_sum.item() / seen,
+            train_loss=self.loss_sum.item() / seen,
             validation_loss=cross_entropy(validation_logits, self.validation_labels).item(),
-            train_accuracy=correct.item() / seen,
+            train_accuracy=self.correct.item() / seen,
             validation_accuracy=(validation_logits.argmax(dim=1) == self.validation_labels).sum().item()
             / len(validation_logits),
             learning_rate=self.optimizer.param_groups[0]["lr"],
         )
+        if not math.isfinite(epoch.validation_loss):
+            raise self._diverged(f"the validation loss after epoch {epoch.epoch}, step {self.steps_an_epoch}")
         self.epochs.append(epoch)
         if best_epoch(self.epochs) == epoch:
             self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
+        self._start_epoch()
         return epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs to go on from here as if nothing had happened, in tensors and plain values.
+
+        The tensors are those of the training, not copies. A training that diverged raises InputError.
+        """
+        self._check_finite()
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "epoch_step": self.epoch_step,
+            "order": self.order,
+            "loss_sum": self.loss_sum,
+            "correct": self.correct,
+            "finite_steps": self.finite_steps,
+            "epochs": [dataclasses.astuple(epoch) for epoch in self.epochs],
+            "best_weights": self.best_weights,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a training that was started with the same arguments."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.epoch_step = state["epoch_step"]
+        self.order = state["order"]
+        self.loss_sum = state["loss_sum"].to(self.device.name)
+        self.correct = state["correct"].to(self.device.name)
+        self.finite_steps = state["finite_steps"].to(self.device.name)
+        self.epochs = [Epoch(*values) for values in state["epochs"]]
+        self.best_weights = state["best_weights"]
+
+    def _start_epoch(self) -> None:
+        self.epoch_step = 0
+        self.order = torch.randperm(len(self.labels), generator=self.generator)
+        self.loss_sum = torch.zeros((), device=self.device.name)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device.name)
+        self.finite_steps = torch.zeros((), dtype=torch.int64, device=self.device.name)
+
+    def _check_finite(self) -> None:
+        if not self.loss_sum.isfinite():
+            step = self.finite_steps.item() + 1
+            raise self._diverged(f"the loss of epoch {len(self.epochs) + 1}, step {step} of {self.steps_an_epoch}")
+
+    def _diverged(self, loss: str) -> InputError:
+        return InputError(
+            f"{loss}, is not a finite number: the training diverged; "
+            f"lower train.learning_rate in params.yaml, which is {self.params.learning_rate:g}"
+        )
 
     @torch.inference_mode()
     def _check_image_sizes(self, params: TrainParams) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from classifier.console import say
 from classifier.params import read_params
-from classifier.sources import fetch, repository_root, sources_of
-from stages.running import stage
+from classifier.sources import fetch, sources_of
+from stages.running import repository_root, stage
 
 RAW = Path("data/raw")
 

@@ -2,14 +2,21 @@
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 from classifier.errors import InputError
+
+PARENT_CHECKED_EVERY = 0.2  # seconds
 
 
 @contextmanager
@@ -33,11 +40,51 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         _fail(f"{name}: {where}{error.strerror or error}")
     except MemoryError:
         _fail(f"{name}: out of memory")
+    except RuntimeError as error:
+        if not re.search("allocate memory|out of memory", str(error)):  # PyTorch's words, on the CPU and on a GPU
+            raise
+        _fail(f"{name}: out of memory")
     except KeyboardInterrupt:
         _fail(f"{name}: interrupted", status=128 + signal.SIGINT)
 
 
+def end_well() -> None:
+    """Have this process, from now on, end as it should when it is interrupted or terminated, or when DVC is killed.
+
+    SIGTERM is like Ctrl-C. A stage whose DVC is gone ends itself: it would write its outputs behind the back of the next one.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.excepthook = _interrupted_early
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _interrupted_early(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _fail("interrupted", status=128 + signal.SIGINT)
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECKED_EVERY)
+    os._exit(128 + signal.SIGTERM)
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
+
+    `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
+    """
+    for parent in folder.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return folder
+
+
 def _fail(line: str, status: int = 1) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short, and half of it is worse than none
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(line, file=sys.stderr)
     if "DVC_STAGE" in os.environ:
         _restore_outputs(os.environ["DVC_STAGE"])

@@ -5,30 +5,39 @@ writes   models/classifier.pt: the weights, and all that is needed to use them
          plots/learning_curve.csv: one row an epoch
          metrics/train.json: the best epoch, and what the training took
 params   network, augmentation, train
+
+A training that was stopped goes on from its checkpoint in checkpoints/, and ends with the same bytes.
 """
 
+import os
+import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
+from torch import Tensor
 
+from classifier.checkpoints import Checkpoint, fingerprint
 from classifier.console import say
 from classifier.datasets import load_split
 from classifier.description import load_description
-from classifier.device import choose_device
+from classifier.device import Device, choose_device
 from classifier.files import write_json
 from classifier.learning_curve import best_epoch, save_curve
 from classifier.model_file import Model, save_model
 from classifier.networks import build_network, parameter_count, whiten
-from classifier.params import read_params
+from classifier.params import Params, flatten, read_params
 from classifier.progress import TrainingBar
 from classifier.training import Training
-from stages.running import stage
+from stages.running import repository_root, stage
 
 PROCESSED = Path("data/processed")
 MODEL = Path("models/classifier.pt")
 CURVE = Path("plots/learning_curve.csv")
 METRICS = Path("metrics/train.json")
+CHECKPOINTS = "checkpoints"
 
 
 def main() -> None:
@@ -46,10 +55,29 @@ def main() -> None:
             f"on {device.label} in {device.precision}"
         )
         training = Training(network, train, validation, params.augmentation, params.train, device)
+        checkpoint = Checkpoint(_checkpoint_path(), _fingerprint(params, device))
         start = time.perf_counter()
-        with TrainingBar("train", params.train.epochs, len(train)) as bar:
-            for _ in range(params.train.epochs):
-                bar.show(training.run_epoch(bar.step))
+        if saved := checkpoint.load():
+            training.restore(saved["training"])
+            start -= saved["seconds"]
+            say(
+                f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {params.train.epochs} epochs done, and "
+                f"{training.epoch_step} of {training.steps_an_epoch} steps of the next"
+            )
+
+        def save() -> None:
+            checkpoint.save({"training": training.state(), "seconds": time.perf_counter() - start})
+
+        def after_step(images: int, loss: Tensor, accuracy: Tensor) -> None:
+            bar.step(images, loss, accuracy)
+            if training.epoch_step % params.train.checkpoint_steps == 0:
+                save()
+
+        done = len(training.epochs) * len(train) + training.epoch_step * params.train.batch_size
+        with TrainingBar("train", params.train.epochs, len(train), done) as bar:
+            while len(training.epochs) < params.train.epochs:
+                bar.show(training.run_epoch(after_step))
+                save()
         seconds = time.perf_counter() - start
 
         best = best_epoch(training.epochs)
@@ -66,14 +94,46 @@ def main() -> None:
                 "images_per_second": round(len(train) * params.train.epochs / seconds),
                 "device": device.label,
                 "precision": device.precision,
-                "threads": torch.get_num_threads(),
-                "torch": torch.__version__,
+                **_machine(),
             },
         )
+        checkpoint.remove()
         say(
             f"train: best epoch {best.epoch} of {params.train.epochs}, validation accuracy {best.validation_accuracy:.4f}, "
             f"{seconds:.0f} s; model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
         )
+
+
+def _checkpoint_path() -> Path:
+    """Return the checkpoint's place: in the repository, also when DVC runs an experiment in a temporary copy of it."""
+    root = repository_root(Path.cwd())
+    experiment = root != Path.cwd() and os.environ.get("DVC_EXP_NAME")
+    folder = root / CHECKPOINTS if experiment else Path(CHECKPOINTS)
+    return folder / f"{quote(experiment or 'train', safe='')}.pt"
+
+
+def _fingerprint(params: Params, device: Device) -> dict[str, str]:
+    """Return all on which the bytes of the model depend."""
+    settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
+    del settings["train.checkpoint_steps"]
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")}
+    code = {name: Path(module.__file__) for name, module in modules.items() if module.__file__} | {
+        "stages.train": Path(__file__)
+    }
+    data = {
+        path.as_posix(): path
+        for path in (PROCESSED / "train.npz", PROCESSED / "validation.npz", PROCESSED / "description.json")
+    }
+    return fingerprint(settings | {"device": device.label, "precision": device.precision} | _machine(), code | data)
+
+
+def _machine() -> dict[str, str | int]:
+    """Return what else decides how a sum is rounded."""
+    return {
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import InputError
-from classifier.params import parse_params, parse_yaml, read_yaml
+from classifier.params import flatten, parse_params, parse_yaml, read_yaml
 from tools.experiments import remove, rename, up_to_date
 
 PARAMS = Path("params.yaml")
@@ -106,14 +106,6 @@ def merge(base: Any, differences: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(differences, dict)):
         return differences
     return base | {key: merge(base.get(key), value) for key, value in differences.items()}
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested dictionaries as one, its keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def run(experiments: Mapping[str, Any], jobs: int) -> None:

@@ -72,7 +72,7 @@ def test_digits_come_as_grey_images_of_the_full_range_with_a_stratified_test_spl
 
 def test_a_table_that_is_not_the_digits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "digits.csv").write_text("1,2,3\n")
-    with pytest.raises(InputError, match="not the table of scikit-learn's digits"):
+    with pytest.raises(InputError, match="not an archive of scikit-learn's digits"):
         read_digits(tmp_path / "digits.csv")
 
 

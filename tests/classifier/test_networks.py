@@ -6,7 +6,7 @@ from torch import nn
 
 from classifier.description import Description
 from classifier.errors import InputError
-from classifier.networks import Flatten, Normalization, Whitening, build_network, parameter_count, whiten
+from classifier.networks import Normalization, Whitening, build_network, parameter_count, whiten
 from classifier.params import NetworkParams
 
 THREE_CHANNELS = Description(tuple("0123456789"), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -129,15 +129,3 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> 
     torch.testing.assert_close(outputs[:, :12].T @ outputs[:, :12] / len(outputs), torch.eye(12), atol=0.02, rtol=0)
     assert isinstance(network[1], Whitening)
     assert not network[1].weight.requires_grad
-
-
-def test_the_gradient_comes_out_of_the_flattening_in_the_layout_of_the_images() -> None:
-    images = torch.randn(2, 4, 3, 3).to(memory_format=torch.channels_last).requires_grad_() * 1
-    flat = Flatten()(images)
-    gradients: list[torch.Tensor] = []
-    images.register_hook(gradients.append)  # type: ignore[no-untyped-call]
-    weights = torch.randn(2, 36)
-    (flat * weights).sum().backward()
-    assert torch.equal(flat, images.flatten(1))
-    assert torch.equal(gradients[0], weights.view(2, 4, 3, 3))
-    assert gradients[0].is_contiguous(memory_format=torch.channels_last)

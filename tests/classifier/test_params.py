@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import InputError
-from classifier.params import parse_params, read_params, read_yaml
+from classifier.params import flatten, parse_params, read_params, read_yaml
 from tests.conftest import ROOT
 
 
@@ -67,7 +67,7 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, seed, precision"
+        "weight_decay, label_smoothing, image_sizes, seed, checkpoint_steps, precision"
     )
 
 
@@ -128,3 +128,7 @@ def test_numbers_are_read_the_way_dvc_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(re.sub(r"learning_rate: \S+", "learning_rate: 1e-05", (ROOT / "params.yaml").read_text()))
     assert read_params(path).train.learning_rate == 1e-5
+
+
+def test_flattening_joins_keys_by_dots() -> None:
+    assert flatten({"a": {"b": 1, "c": [1]}, "d": 2}) == {"a.b": 1, "a.c": [1], "d": 2}

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from classifier.errors import InputError
 from classifier.params import Source
-from classifier.sources import fetch, repository_root, verified
+from classifier.sources import fetch, verified
 from tests.servers import content, serving, status
 
 ARCHIVE = b"the bytes of an archive" * 1000
@@ -136,8 +136,3 @@ def test_an_archive_is_verified_again_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(ARCHIVE[:-1])
     with pytest.raises(InputError, match=r"holds no archive with a checksum of data\.sources"):
         verified([source("elsewhere/a")], tmp_path)
-
-
-def test_a_temporary_copy_of_the_repository_counts_from_its_origin(tmp_path: Path) -> None:
-    assert repository_root(tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc") == tmp_path
-    assert repository_root(tmp_path) == tmp_path

@@ -1,5 +1,7 @@
 import dataclasses
-from typing import Literal
+import io
+from contextlib import suppress
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ PARAMS = TrainParams(
     label_smoothing=0.0,
     image_sizes=(),
     seed=0,
+    checkpoint_steps=1000,
     precision="float32",
 )
 AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1)
@@ -146,7 +149,7 @@ def test_label_smoothing_is_in_the_training_loss_alone() -> None:
 def test_a_training_that_diverges_says_so() -> None:
     training = start(dataclasses.replace(PARAMS, optimizer="sgd", learning_rate=1000))
     with pytest.raises(
-        InputError, match=r"the loss of epoch \d is (nan|inf): the training diverged; lower train\.learning_rate"
+        InputError, match=r"loss .* step 2.* is not a finite number: the training diverged; lower train\.learning_rate"
     ):
         [training.run_epoch(ignore) for _ in range(5)]
 
@@ -196,3 +199,87 @@ def test_airbench_with_muon_learns_32_images_by_heart(precision: Literal["float3
     epochs = [training.run_epoch(ignore) for _ in range(15)]
     assert epochs[-1].train_accuracy == 1
     assert epochs[-1].validation_accuracy > 0.9
+
+
+class StoppedError(Exception):
+    pass
+
+
+def saved(training: Training) -> Any:
+    """The state of a training as it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(training.state(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 5, 7, 8])
+def test_a_training_restored_from_its_state_ends_with_the_same_bytes(
+    optimizer: Literal["adam", "sgd", "muon"], stop_after: int
+) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=3, optimizer=optimizer, learning_rate=0.05, schedule="cosine", image_sizes=(6, 8), batch_size=12
+    )
+    augmentation = AugmentationParams(flip="alternating", crop_padding=1, crop_fill="black")
+
+    def begin(network_seed: int) -> Training:
+        network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, network_seed)
+        split = easy_split(32, 1)
+        whiten(network, torch.from_numpy(split.images))
+        return Training(network, split, easy_split(30, 2), augmentation, params, CPU)
+
+    steps = 0
+
+    def stop(*_: object, **__: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            raise StoppedError
+
+    whole, stopped = begin(0), begin(0)
+    with suppress(StoppedError):
+        while steps < stop_after:
+            stopped.run_epoch(stop)
+    resumed = begin(1)
+    resumed.restore(saved(stopped))
+    assert len(resumed.epochs) * 3 + resumed.epoch_step == stop_after
+    for training in (whole, resumed):
+        while len(training.epochs) < 3:
+            training.run_epoch(ignore)
+    assert resumed.epochs == whole.epochs
+    for ours, theirs in (
+        (resumed.best_weights, whole.best_weights),
+        (resumed.network.state_dict(), whole.network.state_dict()),
+    ):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_error_of_a_training_that_diverged_names_the_step_and_no_state_is_given_away() -> None:
+    training = start(dataclasses.replace(PARAMS, batch_size=4))
+
+    def poison(*_: object, **__: object) -> None:
+        if len(training.epochs) == 1 and training.epoch_step == 5:
+            for parameter in training.network.parameters():
+                parameter.data.fill_(torch.nan)
+
+    training.run_epoch(poison)
+    training.state()
+    expected = r"the loss of epoch 2, step 6 of 8, is not a finite number: the training diverged; lower train\.learning_rate"
+    with pytest.raises(InputError, match=expected):
+        training.run_epoch(poison)
+    with pytest.raises(InputError, match=expected):
+        training.state()
+    assert len(training.epochs) == 1
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoils_show_in_its_validation() -> None:
+    training = start()
+
+    def poison(*_: object, **__: object) -> None:
+        if training.epoch_step == 2:
+            for parameter in training.network.parameters():
+                parameter.data.fill_(torch.nan)
+
+    with pytest.raises(InputError, match="the validation loss after epoch 1, step 2, is not a finite number"):
+        training.run_epoch(poison)

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from classifier.errors import InputError
-from classifier.params import parse_params, read_yaml
+from classifier.params import flatten, parse_params, read_yaml
 from tests.conftest import ROOT
-from tools.variant import flatten, merge, parse_override, plan, read_variant
+from tools.variant import merge, parse_override, plan, read_variant
 
 
 @pytest.fixture(autouse=True)
@@ -79,10 +79,6 @@ def test_merging_changes_what_differs_and_keeps_the_rest() -> None:
     base: Any = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
     assert merge(base, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}, "d": 4}
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
-
-
-def test_flattening_joins_keys_by_dots() -> None:
-    assert flatten({"a": {"b": 1, "c": [1]}, "d": 2}) == {"a.b": 1, "a.c": [1], "d": 2}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "variants").glob("*.yaml")), ids=lambda path: path.stem)

@@ -1,0 +1,228 @@
+"""Every mutation of a valid file of params either trains, or is refused with one line that names what is wrong."""
+
+import copy
+import dataclasses
+import datetime
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from classifier.datasets import Split
+from classifier.description import Description
+from classifier.device import Device
+from classifier.errors import InputError
+from classifier.networks import build_network, whiten
+from classifier.params import Params, flatten, parse_yaml, read_params, read_yaml
+from classifier.training import Training
+from tests.conftest import ROOT
+
+VALID = read_yaml(ROOT / "params.yaml")
+KEYS = [key for key in flatten(VALID) if not key.startswith("data.sources")] + ["data.sources.cifar10", "data.sources.digits"]
+SECTIONS = list(VALID)
+DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
+SPLIT = Split(np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8, 1), np.arange(12) % 3)
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.sampled_from([10**6, 10**6 + 1, 2**32, 2**63, 10**30, -(10**30)]),
+    st.floats(),
+    st.floats(0, 1),
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            "study",
+            "airbench",
+            "relu",
+            "gelu",
+            "silu",
+            "adam",
+            "sgd",
+            "muon",
+            "linear",
+            "cosine",
+            "constant",
+            "alternating",
+            "black",
+            "reflection",
+        ]
+    ),
+    st.sampled_from(["float32", "bfloat16", "auto", "cifar10", "digits", "plain", "shifted", "mirrored", "1e-5"]),
+    st.just(datetime.date(2020, 1, 1)),
+)
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(st.one_of(SCALARS, st.integers(1, 64)), max_size=4),
+    st.dictionaries(st.text(max_size=4), SCALARS, max_size=2),
+)
+
+
+def written(values: Any) -> str:
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(values, text)
+    return text.getvalue()
+
+
+def complaint(text: str, folder: Path) -> tuple[Params | None, str]:
+    """The params of a file, or the line with which it is refused."""
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        return read_params(path), ""
+    except InputError as error:
+        line = str(error)
+        assert line.isprintable(), "one line, and nothing in it that a terminal would obey"
+        assert len(line) < 1000
+        return None, line
+
+
+def train_one_step(params: Params) -> str:
+    """Train a step with these params on twelve tiny images; return the line with which it is refused, if it is."""
+    try:
+        network = build_network(params.network, (8, 8, 1), DESCRIPTION, params.train.seed)
+        whiten(network, torch.from_numpy(SPLIT.images))
+        device = Device("cpu", "float32" if params.train.precision == "auto" else params.train.precision)
+        train = dataclasses.replace(params.train, batch_size=max(12, params.train.batch_size))
+        Training(network, SPLIT, SPLIT, params.augmentation, train, device).run_epoch(lambda *_: None)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def put(values: Any, key: str, value: object) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values[section]
+    values[last] = value
+
+
+# Examples come from the test's own source, so the same ones are tried every time.
+examples = settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@examples
+@given(key=st.sampled_from(KEYS), value=VALUES)
+def test_another_value_trains_a_step_or_is_refused_by_its_key(tmp_path: Path, key: str, value: object) -> None:
+    values = copy.deepcopy(VALID)
+    put(values, "network.widths", [4, 8])
+    put(values, key, value)
+    params, line = complaint(written(values), tmp_path)
+    line = line or (train_one_step(params) if params else "")
+    assert line.isprintable()
+    assert not line or key in line, line
+
+
+@examples
+@given(section=st.sampled_from(SECTIONS), value=VALUES)
+def test_a_section_that_is_none_is_refused_by_its_name(tmp_path: Path, section: str, value: object) -> None:
+    params, line = complaint(written(VALID | {section: value}), tmp_path)
+    assert params is None
+    assert section in line, line
+
+
+@pytest.mark.parametrize("key", [*KEYS, *SECTIONS])
+def test_a_missing_key_is_refused_by_its_name(tmp_path: Path, key: str) -> None:
+    values = copy.deepcopy(VALID)
+    *sections, last = key.split(".")
+    for section in (place := [values]) and sections:
+        place.append(place[-1][section])
+    del place[-1][last]
+    params, line = complaint(written(values), tmp_path)
+    if key.startswith("data.sources."):  # a list of each data set is not asked for
+        assert params
+    else:
+        assert line == f"{tmp_path / 'params.yaml'}: {key}: missing"
+
+
+@examples
+@given(section=st.sampled_from(["", *(f"{section}." for section in SECTIONS)]), name=st.text(min_size=1), value=VALUES)
+def test_an_unknown_key_is_refused_with_those_that_exist(tmp_path: Path, section: str, name: str, value: object) -> None:
+    values = copy.deepcopy(VALID)
+    inside = values[section.rstrip(".")] if section else values
+    if name in inside:
+        return
+    inside[name] = value
+    params, line = complaint(written(values), tmp_path)
+    assert params is None
+    assert "unknown key" in line, line
+    assert "takes" in line, line
+
+
+@pytest.mark.parametrize("key", [*(key for key in KEYS if not key.startswith("data.sources")), *SECTIONS])
+def test_a_key_that_stands_there_twice_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    section, _, name = key.partition(".")
+    start = (
+        lines.index(f"{section}:")
+        if f"{section}:" in lines
+        else next(n for n, x in enumerate(lines) if x.startswith(f"{section}:"))
+    )
+    where = next(n for n in range(start + 1, len(lines)) if lines[n].startswith(f"  {name}:")) if name else start
+    lines.insert(where + 1, lines[where])
+    params, line = complaint("\n".join(lines), tmp_path)
+    assert params is None
+    assert f"line {where + 2}" in line or "duplicate" in line, line
+
+
+@examples
+@given(text=st.one_of(st.text(), VALUES.map(written)))
+def test_any_other_text_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    params, line = complaint(text, tmp_path)
+    assert params is None
+    assert line.startswith(f"{tmp_path / 'params.yaml'}")
+
+
+@examples
+@given(data=st.data())
+def test_a_few_characters_changed_are_valid_or_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    where = data.draw(st.integers(0, len(text)))
+    length = data.draw(st.integers(0, 20))
+    complaint(text[:where] + data.draw(st.text(max_size=5)) + text[where + length :], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&a [*a]",
+        "x: &a {y: *a}",
+        "train: " + "[" * 2000,
+        "x: 2001-99-99",
+        "x: " + "9" * 5000,
+        "? [1, 2]\n: 3",
+        "x: !!int abc",
+        "x: !!binary '*'",
+        "x: !!set {1}",
+        "x: !!timestamp abc",
+        "%YAML 9.9\n---\nx: 1",
+        "x: *unknown",
+        "\0",
+        "--- 1\n--- 2",
+    ],
+)
+def test_odd_yaml_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    params, line = complaint(text, tmp_path)
+    assert params is None
+    assert line
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00train")
+    with pytest.raises(InputError, match=r"not text in UTF-8"):
+        read_params(path)
+
+
+def test_the_mutated_file_is_valid_before_it_is_mutated() -> None:
+    assert parse_yaml(written(VALID), "") == VALID
+    assert train_one_step(read_params(ROOT / "params.yaml")) == ""
