@@ -51,8 +51,8 @@ bench: $(READY) ## measure speed beside the ordinary way, in three minutes (FULL
 	@dvc repro --quiet preprocess
 	@python -m benchmarks.run $(if $(FULL),--full --runs 3)
 
-test: $(READY) ## run the tests
-	@python -m pytest --numprocesses 2 --dist loadfile
+test: $(READY) ## run the tests, and measure what they cover of the package and the stages
+	@python -m pytest --numprocesses 2 --dist loadfile --cov
 
 lint: $(READY) ## check style and types
 	@ruff check .

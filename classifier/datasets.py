@@ -3,6 +3,7 @@
 import io
 import pickle
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,8 @@ class _PlainUnpickler(pickle.Unpickler):
                 return getattr(np, name)
             case "_codecs", "encode":
                 return lambda text, encoding: text.encode(encoding)
+            case "__builtin__", "bytes":  # how protocol 2 writes empty ones
+                return bytes
         raise pickle.UnpicklingError(f"its pickles hold {module}.{name}, which is not plain data")
 
 
@@ -147,7 +150,8 @@ def read_digits(path: Path) -> Archive:
         When the file does not hold rows of 64 pixels (0 to 16) and a label.
     """
     with _archive_of("scikit-learn's digits", path):
-        table = np.loadtxt(path, delimiter=",", ndmin=2).reshape(-1, 65)
+        with warnings.catch_warnings(action="error"):  # of an empty file NumPy only warns
+            table = np.loadtxt(path, delimiter=",", ndmin=2).reshape(-1, 65)
         pixels = table[:, :-1]
         if not ((pixels >= 0) & (pixels <= 16)).all():
             raise ValueError("its pixels are not all between 0 and 16")

@@ -19,7 +19,7 @@ class Muon(torch.optim.Optimizer):
     relative to one another as in airbench94_muon of the same author.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, batch_size: int) -> None:
         kinds: dict[int, list[nn.Parameter]] = {4: [], 2: [], 1: []}
         for parameter in parameters:
             if parameter.requires_grad:
@@ -27,7 +27,8 @@ class Muon(torch.optim.Optimizer):
         groups: list[dict[str, Any]] = [
             {"params": kinds[4], "lr": lr, "momentum": 0.6, "orthogonal": True},
             {"params": kinds[2], "lr": 2.8 * lr, "momentum": 0.85, "orthogonal": False},
-            {"params": kinds[1], "lr": 0.22 * lr, "momentum": 0.85, "orthogonal": False},
+            # There the loss is the sum over a batch, here the mean.
+            {"params": kinds[1], "lr": 0.22 * lr * batch_size, "momentum": 0.85, "orthogonal": False},
         ]
         super().__init__([group for group in groups if group["params"]], {"weight_decay": weight_decay})
 
@@ -90,7 +91,7 @@ def build_optimizer(params: TrainParams, parameters: Iterable[nn.Parameter]) -> 
         case "sgd":
             optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=MOMENTUM, nesterov=True, fused=True)
         case "muon":
-            optimizer = Muon(parameters, rate, decay)
+            optimizer = Muon(parameters, rate, decay, params.batch_size)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

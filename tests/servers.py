@@ -1,8 +1,9 @@
 """A web server on this machine that answers as a test wants."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -27,6 +28,31 @@ def serving(answers: dict[str, Answer]) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def redirect(location: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", location)
+        handler.end_headers()
+
+    return answer
+
+
+def slow(body: bytes, parts: int, pause: float) -> Answer:
+    """Answer with a body in parts, with so many seconds before each."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        size = -(-len(body) // parts)
+        with suppress(OSError):  # whoever asked has gone
+            for start in range(0, len(body), size):
+                time.sleep(pause)
+                handler.wfile.write(body[start : start + size])
+
+    return answer
 
 
 def status(code: int) -> Answer:

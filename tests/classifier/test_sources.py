@@ -10,7 +10,7 @@ from tqdm import tqdm
 from classifier.errors import InputError
 from classifier.params import Source
 from classifier.sources import fetch, verified
-from tests.servers import content, serving, status
+from tests.servers import content, redirect, serving, slow, status
 
 ARCHIVE = b"the bytes of an archive" * 1000
 CHECKSUM = f"sha256:{hashlib.sha256(ARCHIVE).hexdigest()}"
@@ -136,3 +136,57 @@ def test_an_archive_is_verified_again_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(ARCHIVE[:-1])
     with pytest.raises(InputError, match=r"holds no archive with a checksum of data\.sources"):
         verified([source("elsewhere/a")], tmp_path)
+
+
+def test_a_redirect_is_followed_and_what_it_leads_to_is_verified_too(tmp_path: Path) -> None:
+    answers = {
+        "/bad/a": redirect("/page"),
+        "/page": content(b"<html>Please log in</html>"),
+        "/good/a": redirect("/moved/a"),
+        "/moved/a": content(ARCHIVE),
+    }
+    with serving(answers) as address:
+        _, used = fetch([source(f"{address}/bad/a"), source(f"{address}/good/a")], tmp_path / "raw", tmp_path)
+    assert used.location.endswith("/good/a")
+    assert files_in(tmp_path / "raw") == {"a": ARCHIVE}
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "/a"], ids=["another protocol", "a circle"])
+def test_a_redirect_that_leads_nowhere_is_passed_over(tmp_path: Path, target: str) -> None:
+    with serving({"/a": redirect(target)}) as address, pytest.raises(InputError, match=r"^no source gave the archive[^\n]*$"):
+        fetch([source(f"{address}/a")], tmp_path / "raw", tmp_path)
+    assert files_in(tmp_path / "raw") == {}
+
+
+def test_a_slow_source_is_waited_for_while_bytes_come_and_given_up_when_none_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classifier.sources.TIMEOUT", 0.5)
+    with serving({"/slow/a": slow(ARCHIVE, 8, 0.1), "/dead/b": slow(ARCHIVE, 2, 3)}) as address:
+        fetch([source(f"{address}/slow/a")], tmp_path / "raw", tmp_path)
+        with pytest.raises(InputError, match=r"/dead/b \(no (answer|connection)"):
+            fetch([source(f"{address}/dead/b")], tmp_path / "raw", tmp_path)
+    assert files_in(tmp_path / "raw") == {"a": ARCHIVE}
+
+
+def test_nothing_is_unpickled_or_unpacked_of_bytes_whose_checksum_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> Never:
+        raise AssertionError("bytes that were not verified were read")
+
+    for name in (
+        "tarfile.open",
+        "pickle.load",
+        "pickle.loads",
+        "pickle.Unpickler",
+        "zipfile.ZipFile",
+        "numpy.load",
+        "gzip.open",
+    ):
+        monkeypatch.setattr(name, forbidden)
+    (tmp_path / "a.tar.gz").write_bytes(b"other bytes")
+    with pytest.raises(InputError, match="wrong checksum"):
+        fetch([source("a.tar.gz")], tmp_path / "raw", tmp_path)
+    with pytest.raises(InputError, match="holds no archive"):
+        verified([source("a.tar.gz")], tmp_path)

@@ -1,0 +1,233 @@
+"""The pipeline stopped in every way at many moments: the next `dvc repro` goes on as if nothing had happened."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipeline.repository import Repository
+
+STOPS = 20
+TIMES = "metrics/train.json"  # holds the seconds of the training
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository in which nothing has run, whose training takes some seconds and is saved every few steps."""
+    repository = Repository(tmp_path_factory.mktemp("faults") / "fresh")
+    repository.set("train.epochs", "6")
+    repository.set("train.checkpoint_steps", "10")
+    repository.commit("A longer training")
+    return repository
+
+
+@pytest.fixture(scope="module")
+def expected(fresh: Repository, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The md5 of every output of a run that nothing disturbs."""
+    shutil.copytree(fresh.folder, folder := tmp_path_factory.mktemp("undisturbed") / "copy")
+    undisturbed = fresh.at(folder)
+    undisturbed.dvc("repro")
+    return without_times(undisturbed.hashes())
+
+
+@pytest.fixture
+def repository(fresh: Repository, tmp_path: Path) -> Repository:
+    shutil.copytree(fresh.folder, tmp_path / "copy")
+    return fresh.at(tmp_path / "copy")
+
+
+def without_times(hashes: dict[str, str]) -> dict[str, str]:
+    return {path: md5 for path, md5 in hashes.items() if path != TIMES}
+
+
+def start(repository: Repository) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=repository.folder,
+        env=repository.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def stages_of(running: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The stages that a run of DVC has started and that still run."""
+    try:
+        children = psutil.Process(running.pid).children(recursive=True)
+        return [child for child in children if "stages." in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def stop(running: "subprocess.Popen[str]", way: str) -> None:
+    """Stop DVC, the stage that it runs, or both, and wait until neither runs."""
+    stages = stages_of(running)
+    match way:
+        case "kill all":
+            os.killpg(running.pid, signal.SIGKILL)
+        case "kill dvc":
+            running.kill()
+        case "kill stage":
+            for stage in stages:
+                stage.kill()
+        case "interrupt all":
+            os.killpg(running.pid, signal.SIGINT)
+        case "terminate all":
+            os.killpg(running.pid, signal.SIGTERM)
+    output, _ = running.communicate(timeout=60)
+    assert "/stages/" not in output, f"a traceback of a stage, and not of DVC:\n{output}"
+    _, alive = psutil.wait_procs(stages, timeout=30)
+    assert not alive, "a stage outlived the DVC that started it"
+
+
+def nothing_left_behind(repository: Repository) -> bool:
+    return not [*repository.folder.rglob("*-partial*"), *(repository.folder / "checkpoints").rglob("*.pt")]
+
+
+def test_stopped_at_many_moments_in_every_way_it_ends_with_the_same_bytes(
+    repository: Repository, fresh: Repository, expected: dict[str, str]
+) -> None:
+    chance = random.Random(5)  # noqa: S311
+    ways = ["kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"]
+    stops = finished = 0
+    while stops < STOPS:
+        running = start(repository)
+        try:
+            running.wait(chance.uniform(0.2, 4.5))
+        except subprocess.TimeoutExpired:
+            stop(running, ways[stops % len(ways)])
+            stops += 1
+            continue
+        running.communicate()
+        if running.returncode == 0:
+            assert without_times(repository.hashes()) == expected
+            assert nothing_left_behind(repository)
+            finished += 1
+            shutil.rmtree(repository.folder)
+            shutil.copytree(fresh.folder, repository.folder)
+    repository.dvc("repro")
+    assert without_times(repository.hashes()) == expected
+    assert nothing_left_behind(repository)
+    assert repository.dvc("status").strip().endswith("up to date.")
+
+
+@pytest.mark.parametrize("way", ["kill dvc", "kill stage"])
+def test_a_training_that_was_killed_goes_on_from_its_checkpoint(
+    repository: Repository, expected: dict[str, str], way: str
+) -> None:
+    running = start(repository)
+    assert running.stdout
+    for line in running.stdout:
+        if line.startswith("train: epoch 3/6"):
+            break
+    stop(running, way)
+    output = repository.dvc("repro")
+    assert "train: resuming from checkpoints/train.pt: " in output
+    assert "train: epoch 2/6" not in output
+    assert without_times(repository.hashes()) == expected
+    assert nothing_left_behind(repository)
+
+
+def test_the_same_bytes_in_another_clone(fresh: Repository, expected: dict[str, str], tmp_path: Path) -> None:
+    fresh.run("git", "clone", "--quiet", str(fresh.folder), str(tmp_path / "another place"))
+    clone = fresh.at(tmp_path / "another place")
+    clone.dvc("repro")
+    assert without_times(clone.hashes()) == expected
+
+
+def test_two_runs_at_once_end_with_right_results(repository: Repository, expected: dict[str, str]) -> None:
+    runs = [start(repository) for _ in range(2)]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    codes = [run.returncode for run in runs]
+    assert 0 in codes, outputs
+    for code, output in zip(codes, outputs, strict=True):
+        assert code == 0 or "ERROR" in output, output
+        assert "Traceback" not in output
+    repository.dvc("repro")
+    assert without_times(repository.hashes()) == expected
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_checkout_that_may_not_be_written_is_one_line(fresh: Repository, shared_folder: Path) -> None:
+    shutil.copytree(fresh.folder, shared_folder / "copy")
+    repository = fresh.at(shared_folder / "copy")
+    repository.python("stages.download")
+    for path in [repository.folder, *repository.folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    nobody = 65534 if os.geteuid() == 0 else None
+    for stage in ("download", "preprocess"):
+        done = subprocess.run(
+            [sys.executable, "-m", f"stages.{stage}"],
+            cwd=repository.folder,
+            env=repository.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            user=nobody,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "ermission denied" in done.stderr
+    for path in [repository.folder, *repository.folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_a_disk_that_is_full_for_dvc_too_loses_nothing(repository: Repository, expected: dict[str, str]) -> None:
+    def limited(limit: int) -> subprocess.CompletedProcess[str]:
+        setting = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+        running = "sys.argv = ['dvc', 'repro']; runpy.run_module('dvc', run_name='__main__')"
+        return subprocess.run(
+            [sys.executable, "-c", f"{setting}; {running}"],
+            cwd=repository.folder,
+            env=repository.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for limit in (40_000, 70_000, 100_000, 500_000):
+        done = limited(limit)
+        if done.returncode:
+            assert "Traceback" not in done.stdout + done.stderr
+            assert "oo large" in done.stderr, done.stderr
+    repository.dvc("repro")
+    assert without_times(repository.hashes()) == expected
+
+
+def test_a_stage_interrupted_while_it_still_imports_is_one_line(fresh: Repository) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running = subprocess.Popen(
+            [sys.executable, "-X", "importtime", "-m", "stages.train"],
+            cwd=fresh.folder,
+            env=fresh.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert running.stderr
+        for line in running.stderr:
+            if "stages.running" in line:
+                break
+        time.sleep(0.3)
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=30)
+        lines = [line for line in errors.splitlines() if not line.startswith("import time")]
+        assert lines in (["interrupted"], ["train: interrupted"]), lines
+        assert running.returncode in (130, -signal.SIGINT)

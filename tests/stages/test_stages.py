@@ -1,0 +1,323 @@
+"""The stages by hand, in a folder of their own and on tiny data: odd data sets, damaged files, a full disk."""
+
+import csv
+import hashlib
+import importlib
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from classifier.params import read_yaml
+from tests.archives import cifar10_batches, write_cifar10
+from tests.conftest import ROOT
+
+Change = Callable[[dict[str, Any]], None]
+
+
+class Workspace:
+    """A folder in which the stages run in this process."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+        self.values = read_yaml(ROOT / "params.yaml")
+        self.values["network"] |= {"widths": [4, 8], "hidden_width": 8}
+        self.values["train"] |= {"epochs": 2, "batch_size": 16}
+        self.values["data"]["validation_fraction"] = 0.2
+        self.values["plot"]["dots_per_inch"] = 20
+        monkeypatch.chdir(folder)
+
+    def use(self, batches: dict[str, Any]) -> None:
+        """Make an archive of these batches the only source."""
+        write_cifar10(self.folder / "archive.tar.gz", batches)
+        digest = hashlib.sha256((self.folder / "archive.tar.gz").read_bytes()).hexdigest()
+        source = {"location": "archive.tar.gz", "checksum": f"sha256:{digest}"}
+        self.values["data"]["sources"] = {"cifar10": [source]}
+
+    def run(self, *stages: str) -> None:
+        """Run stages, each to its end."""
+        YAML(typ="safe", pure=True).dump(self.values, self.folder / "params.yaml")
+        for stage in stages:
+            self.monkeypatch.setattr(sys, "argv", [f"stages.{stage}"])
+            importlib.import_module(f"stages.{stage}").main()
+
+    def fails(self, stage: str) -> str:
+        """Run a stage that fails, and return the line that says why."""
+        self.capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            self.run(stage)
+        assert stopped.value.code == 1
+        line = self.capsys.readouterr().err.removesuffix("\n")
+        assert line.isprintable(), line
+        assert line.startswith(f"{stage}: ")
+        return line
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+    def files(self) -> dict[str, bytes]:
+        """What the stages have written so far."""
+        folders = ("data", "models", "metrics", "plots", "checkpoints")
+        paths = [path for name in folders for path in (self.folder / name).rglob("*") if path.is_file()]
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Workspace:
+    workspace = Workspace(tmp_path, monkeypatch, capsys)
+    workspace.use(cifar10_batches(images_per_class=2))
+    return workspace
+
+
+ALL = ("download", "preprocess", "train", "evaluate", "plot")
+OUTPUTS = {
+    "download": ["data/raw/archive.tar.gz"],
+    "preprocess": [f"data/processed/{name}" for name in ("train.npz", "validation.npz", "test.npz", "description.json")],
+    "train": ["checkpoints/train.pt", "models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
+    "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz"],
+    "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
+}
+
+
+def without(label: int, *names: str) -> Change:
+    def change(batches: dict[str, Any]) -> None:
+        for name in names:
+            keep = np.array(batches[name]["labels"]) != label
+            batches[name] |= {"data": batches[name]["data"][keep], "labels": np.array(batches[name]["labels"])[keep].tolist()}
+
+    return change
+
+
+TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
+
+
+def test_a_class_without_a_single_image_is_scored_as_nothing(workspace: Workspace) -> None:
+    batches = cifar10_batches()
+    without(3, *TRAIN, "test_batch")(batches)
+    workspace.use(batches)
+    workspace.run(*ALL)
+    metrics = workspace.json("metrics/test.json")
+    assert metrics["recall"]["cat"] == 0
+    assert metrics["images"] == 18
+    with (workspace.folder / "plots/confusion_matrix.csv").open() as file:
+        assert sum(int(row["count"]) for row in csv.DictReader(file) if row["actual"] == "cat") == 0
+
+
+def test_a_test_split_without_a_class_is_scored(workspace: Workspace) -> None:
+    batches = cifar10_batches()
+    without(0, "test_batch")(batches)
+    workspace.use(batches)
+    workspace.run(*ALL)
+    assert workspace.json("metrics/test.json")["recall"]["airplane"] == 0
+
+
+def test_a_test_split_of_one_image_is_scored(workspace: Workspace) -> None:
+    batches = cifar10_batches()
+    batches["test_batch"] = {"data": batches["test_batch"]["data"][:1], "labels": [4]}
+    workspace.use(batches)
+    workspace.run(*ALL)
+    metrics = workspace.json("metrics/test.json")
+    assert metrics["images"] == 1
+    assert metrics["accuracy"] in (0, 1)
+    assert 0 <= metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"] <= 1
+
+
+def test_one_training_image_cannot_be_divided(workspace: Workspace) -> None:
+    batches = cifar10_batches()
+    for name in TRAIN:
+        batches[name] = {"data": batches[name]["data"][:0], "labels": []}
+    batches["data_batch_1"] = {"data": np.zeros((1, 3072), dtype=np.uint8), "labels": [0]}
+    workspace.use(batches)
+    workspace.run("download")
+    assert "cannot hold out 0.2 of 1 images for validation" in workspace.fails("preprocess")
+
+
+@contextmanager
+def file_size_limit(limit: int) -> Iterator[None]:
+    """What a full disk is to a program: a file cannot grow beyond this many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("stage", ALL)
+def test_a_full_disk_at_any_output_is_one_line_and_the_results_of_before_are_still_there(
+    workspace: Workspace, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifier import files
+
+    whole = files.replacing
+    workspace.run(*ALL)
+    before = workspace.files()
+    if stage == "download":
+        (workspace.folder / OUTPUTS[stage][0]).write_bytes(b"an older archive")
+        before = workspace.files()
+    for output in OUTPUTS[stage]:
+        # The files before this one find room, so that each output in its turn is the one for which there is none.
+        @contextmanager
+        def replacing(path: Path, full: str = output) -> Iterator[Path]:
+            with file_size_limit(0 if path.as_posix() == full else resource.RLIM_INFINITY), whole(path) as temporary:
+                yield temporary
+
+        with monkeypatch.context() as patch:
+            for module in [
+                module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")
+            ]:
+                if getattr(module, "replacing", None) is whole:
+                    patch.setattr(module, "replacing", replacing)
+            if stage == "download":
+                with file_size_limit(2**14):  # params.yaml is shorter, the archive longer
+                    line = workspace.fails(stage)
+            else:
+                line = workspace.fails(stage)
+        assert "File too large" in line or "file too large" in line
+        assert output in line or stage == "download"
+        after = workspace.files()
+        done = OUTPUTS[stage][: OUTPUTS[stage].index(output)]
+        times = {"metrics/train.json", "checkpoints/train.pt"}
+        assert {name: after[name] for name in before if name not in times} == {
+            name: content for name, content in before.items() if name not in times
+        }, "the same bytes, those written again and those that were not"
+        assert after.keys() - before.keys() <= {*done, "checkpoints/train.pt"}
+    workspace.run(stage)
+    assert workspace.files().keys() == before.keys()
+
+
+def damages(content: bytes) -> Iterator[bytes]:
+    """A file cut short, emptied, replaced by a page, and with one wrong bit at each of many places."""
+    yield b""
+    yield content[: len(content) // 2]
+    yield b"<html>Please log in</html>"
+    for place in np.random.default_rng(0).integers(len(content), size=20).tolist():
+        yield content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("data/raw/archive.tar.gz", "preprocess"),
+        ("data/processed/train.npz", "train"),
+        ("data/processed/validation.npz", "train"),
+        ("data/processed/test.npz", "evaluate"),
+        ("models/classifier.pt", "evaluate"),
+        ("data/predictions.npz", "plot"),
+    ],
+)
+def test_a_damaged_file_is_refused_or_does_not_change_the_result(workspace: Workspace, name: str, stage: str) -> None:
+    workspace.run(*ALL)
+    before = workspace.files()
+    refused = 0
+    for damaged in damages(before[name]):
+        (workspace.folder / name).write_bytes(damaged)
+        try:
+            workspace.run(stage)
+        except SystemExit:
+            refused += 1
+        after = workspace.files()
+        assert {key for key in before if after[key] != before[key]} <= {name, "metrics/train.json"}
+    assert refused >= 4
+    (workspace.folder / name).write_bytes(b"")
+    assert "run the" in workspace.fails(stage)
+
+
+def test_a_training_that_diverges_names_epoch_and_step_and_keeps_what_was_there(workspace: Workspace) -> None:
+    workspace.run("download", "preprocess", "train")
+    before = workspace.files()
+    workspace.values["train"] |= {"optimizer": "sgd", "learning_rate": 1000.0, "epochs": 9}
+    line = workspace.fails("train")
+    assert "epoch " in line
+    assert "step " in line
+    assert "train.learning_rate" in line
+    after = workspace.files()
+    after.pop("checkpoints/train.pt", None)
+    assert after == before
+
+
+def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from classifier.training import Training
+
+    workspace.values["train"] |= {"checkpoint_steps": 2, "epochs": 3}
+    workspace.run("download", "preprocess", "train")
+    before = workspace.files()
+    for done, epochs, steps in ((3, 0, 2), (5, 1, 0), (7, 1, 2), (12, 2, 2)):
+        batch = Training._batch
+        count = 0
+
+        def stop(self: Training, *arguments: Any, after: int = done, batch: Any = batch) -> Any:
+            nonlocal count
+            count += 1
+            if count > after:
+                raise MemoryError
+            return batch(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "_batch", stop)
+            assert workspace.fails("train") == "train: out of memory"
+        assert (workspace.folder / "checkpoints/train.pt").exists()
+        workspace.run("train")
+        assert f"{epochs} of 3 epochs done, and {steps} of 5 steps of the next" in capsys.readouterr().out
+        after = workspace.files()
+        assert {name for name in before if after[name] != before[name]} <= {"metrics/train.json"}
+        assert after.keys() == before.keys(), "the checkpoint is gone"
+
+
+def test_another_number_of_epochs_starts_over_and_says_why(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stages import train
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    workspace.run("download", "preprocess")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_model", full_disk)
+        assert "No space left on device" in workspace.fails("train")
+    workspace.values["train"]["epochs"] = 3
+    workspace.run("train")
+    assert "is of another training (train.epochs was 2, is 3); starting over" in capsys.readouterr().out
+
+
+def test_too_large_a_network_is_out_of_memory_in_one_line(workspace: Workspace) -> None:
+    workspace.run("download", "preprocess")
+    workspace.values["network"] |= {"widths": [4096], "hidden_width": 65536}
+    with address_space_limit():
+        assert workspace.fails("train") == "train: out of memory"
+
+
+@contextmanager
+def address_space_limit() -> Iterator[None]:
+    """No more than a gigabyte beyond what this process has."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("stage", ALL)
+def test_help_says_what_a_stage_reads_and_writes(
+    stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"stages.{stage}", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        importlib.import_module(f"stages.{stage}").main()
+    shown = capsys.readouterr().out
+    assert "reads " in shown
+    assert "writes " in shown
