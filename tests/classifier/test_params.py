@@ -1,4 +1,5 @@
 import copy
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import InputError
-from classifier.params import flatten, parse_params, read_params, read_yaml
+from classifier.params import file_name, flatten, parse_params, read_params, read_yaml
 from tests.conftest import ROOT
 
 
@@ -94,6 +95,47 @@ def test_a_source_needs_a_whole_checksum(values: Any) -> None:
     assert complaint(values).startswith("params.yaml: data.sources.cifar10.0.checksum: should match pattern")
 
 
+@pytest.mark.parametrize("location", ["", "/", "https://server.org/", "..", "data/..", "a\nb", "http://[bad"])
+def test_a_location_that_names_no_file_is_refused(values: Any, location: str) -> None:
+    values["data"]["sources"]["cifar10"][0]["location"] = location
+    line = complaint(values)
+    assert line.startswith("params.yaml: data.sources.cifar10.0.location: ")
+    if location != "http://[bad":
+        assert ": should be a path or URL that ends in the name of a file, got " in line
+
+
+@pytest.mark.parametrize(("location", "name"), [("../a/b.tar.gz", "b.tar.gz"), ("https://a.org/b.gz?c=/d", "b.gz"), ("b", "b")])
+def test_the_name_of_a_file_is_the_last_part_of_its_location(location: str, name: str) -> None:
+    assert file_name(location) == name
+
+
+@pytest.mark.parametrize("flip", [True, False, "alternating"])
+def test_flips_are_on_off_or_alternating(values: Any, flip: object) -> None:
+    values["augmentation"]["flip"] = flip
+    assert parse_params(values, "params.yaml").augmentation.flip == flip
+
+
+def test_a_long_value_is_cut_at_80_characters(values: Any) -> None:
+    for length, shown in ((78, f'"{"x" * 78}"'), (79, f'"{"x" * 76}...')):
+        values["train"]["epochs"] = "x" * length
+        assert complaint(values) == f"params.yaml: train.epochs: should be a valid integer, got {shown}"
+
+
+def test_a_date_is_text_and_refused_as_such(values: Any) -> None:
+    values["train"]["optimizer"] = datetime.date(2020, 1, 2)
+    assert complaint(values).endswith(', got "2020-01-02"')
+
+
+def test_a_key_that_would_break_the_line_is_shown_escaped(values: Any) -> None:
+    values["train"]["a\nb"] = 1
+    assert complaint(values).startswith('params.yaml: "train.a\\nb": unknown key; train takes epochs, ')
+
+
+def test_keys_that_are_no_text_name_the_file(values: Any) -> None:
+    values["train"][(1, 2)] = 1
+    assert complaint(values).startswith("params.yaml: keys must be str")
+
+
 def test_an_unknown_key_of_a_source_is_refused_with_the_keys_that_exist(values: Any) -> None:
     values["data"]["sources"]["cifar10"][0]["md5"] = "12"
     assert complaint(values) == (
@@ -117,6 +159,7 @@ def test_a_file_that_is_no_params_file_is_refused_with_its_line(tmp_path: Path, 
     with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
         read_params(path)
     assert expected in str(caught.value)
+    assert str(caught.value).startswith(str(path))
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:

@@ -283,3 +283,41 @@ def test_weights_that_the_last_step_of_an_epoch_spoils_show_in_its_validation() 
 
     with pytest.raises(InputError, match="the validation loss after epoch 1, step 2, is not a finite number"):
         training.run_epoch(poison)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.01), ("sgd", 0.05), ("muon", 0.24)])
+@pytest.mark.parametrize("design", ["study", "airbench"])
+def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
+    design: Literal["study", "airbench"],
+    optimizer: Literal["adam", "sgd", "muon"],
+    learning_rate: float,
+    schedule: Literal["constant", "linear", "cosine"],
+) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=20, optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, label_smoothing=0.1
+    )
+    network = build_network(dataclasses.replace(AIRBENCH, design=design, hidden_width=16), (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    whiten(network, torch.from_numpy(split.images))
+    training = Training(network, split, easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    first, *_, last = [training.run_epoch(ignore) for _ in range(20)]
+    assert last.train_accuracy == 1
+    assert last.train_loss < first.train_loss
+    assert last.validation_accuracy > 0.9
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu", "gelu"])
+@pytest.mark.parametrize("whitening", [False, True])
+@pytest.mark.parametrize("design", ["study", "airbench"])
+def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
+    design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
+) -> None:
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16)
+    network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    whiten(network, torch.from_numpy(split.images))
+    logits = network(torch.from_numpy(split.images))
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
