@@ -76,8 +76,9 @@ def main() -> None:
         done = len(training.epochs) * len(train) + training.epoch_step * params.train.batch_size
         with TrainingBar("train", params.train.epochs, len(train), done) as bar:
             while len(training.epochs) < params.train.epochs:
-                bar.show(training.run_epoch(after_step))
+                epoch = training.run_epoch(after_step)
                 save()
+                bar.show(epoch)
         seconds = time.perf_counter() - start
 
         best = best_epoch(training.epochs)

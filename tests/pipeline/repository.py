@@ -79,7 +79,7 @@ class Repository:
         return self.run(sys.executable, "-m", module, *arguments, fails=fails)
 
     def kill_at(self, line: str, module: str, *arguments: str) -> str:
-        """Run a module, kill it with all that it started when it prints this line, and return what it had printed."""
+        """Run a module, kill it with all that it started when a line begins this way, and return what it had printed."""
         with subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
@@ -90,8 +90,8 @@ class Repository:
             start_new_session=True,
         ) as running:
             assert running.stdout
-            output = ""
-            while not output.endswith(f"{line}\n"):
+            output = printed = ""
+            while not printed.startswith(line):
                 printed = running.stdout.readline()
                 assert printed, f"{line} was not printed:\n{output}"
                 output += printed
