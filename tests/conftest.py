@@ -1,6 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before PyTorch starts: on tiny data, threads wait for one another for the most part
 
 from classifier.params import Params, read_params
 
