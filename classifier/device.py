@@ -32,6 +32,17 @@ class Device:
         """Name of the device for people: that of the GPU, or `cpu`."""
         return torch.cuda.get_device_name() if self.name == "cuda" else self.name
 
+    @property
+    def record(self) -> dict[str, str | int]:
+        """All that decides how a sum is rounded: device, precision, instruction set of the processor, threads, PyTorch."""
+        return {
+            "device": self.label,
+            "precision": self.precision,
+            "processor": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
 
 def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
     """Choose the fastest device there is, and have it compute the same bytes every time.

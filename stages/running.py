@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
+from urllib.parse import quote
 
 from classifier.errors import InputError
 
@@ -80,6 +81,21 @@ def repository_root(folder: Path) -> Path:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
             return parent.parents[2]
     return folder
+
+
+def checkpoint_file() -> Path:
+    """Return the place of a checkpoint: in the repository, also when DVC runs an experiment in a temporary copy of it."""
+    here = Path.cwd()
+    root = repository_root(here)
+    if root == here:
+        return Path("checkpoints/train.pt")
+    return root / "checkpoints" / f"{quote(os.environ.get('DVC_EXP_NAME', 'train'), safe='')}.pt"
+
+
+def loaded_code() -> dict[str, Path]:
+    """Return the files of the modules of this project that have been imported, by their names."""
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")}
+    return {name: Path(module.__file__) for name, module in modules.items() if module.__file__}
 
 
 def _fail(line: str, status: int = 1) -> NoReturn:

@@ -9,12 +9,9 @@ params   network, augmentation, train
 A training that was stopped goes on from its checkpoint in checkpoints/, and ends with the same bytes.
 """
 
-import os
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import quote
 
 import torch
 from torch import Tensor
@@ -31,13 +28,12 @@ from classifier.networks import build_network, parameter_count, whiten
 from classifier.params import Params, flatten, read_params
 from classifier.progress import TrainingBar
 from classifier.training import Training
-from stages.running import repository_root, stage
+from stages.running import checkpoint_file, loaded_code, stage
 
 PROCESSED = Path("data/processed")
 MODEL = Path("models/classifier.pt")
 CURVE = Path("plots/learning_curve.csv")
 METRICS = Path("metrics/train.json")
-CHECKPOINTS = "checkpoints"
 
 
 def main() -> None:
@@ -55,7 +51,7 @@ def main() -> None:
             f"on {device.label} in {device.precision}"
         )
         training = Training(network, train, validation, params.augmentation, params.train, device)
-        checkpoint = Checkpoint(_checkpoint_path(), _fingerprint(params, device))
+        checkpoint = Checkpoint(checkpoint_file(), _fingerprint(params, device))
         start = time.perf_counter()
         if saved := checkpoint.load():
             training.restore(saved["training"])
@@ -93,9 +89,7 @@ def main() -> None:
                 "parameters": parameter_count(network),
                 "seconds": round(seconds, 1),
                 "images_per_second": round(len(train) * params.train.epochs / seconds),
-                "device": device.label,
-                "precision": device.precision,
-                **_machine(),
+                **device.record,
             },
         )
         checkpoint.remove()
@@ -105,36 +99,13 @@ def main() -> None:
         )
 
 
-def _checkpoint_path() -> Path:
-    """Return the checkpoint's place: in the repository, also when DVC runs an experiment in a temporary copy of it."""
-    root = repository_root(Path.cwd())
-    experiment = root != Path.cwd() and os.environ.get("DVC_EXP_NAME")
-    folder = root / CHECKPOINTS if experiment else Path(CHECKPOINTS)
-    return folder / f"{quote(experiment or 'train', safe='')}.pt"
-
-
 def _fingerprint(params: Params, device: Device) -> dict[str, str]:
     """Return all on which the bytes of the model depend."""
     settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
     del settings["train.checkpoint_steps"]
-    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")}
-    code = {name: Path(module.__file__) for name, module in modules.items() if module.__file__} | {
-        "stages.train": Path(__file__)
-    }
-    data = {
-        path.as_posix(): path
-        for path in (PROCESSED / "train.npz", PROCESSED / "validation.npz", PROCESSED / "description.json")
-    }
-    return fingerprint(settings | {"device": device.label, "precision": device.precision} | _machine(), code | data)
-
-
-def _machine() -> dict[str, str | int]:
-    """Return what else decides how a sum is rounded."""
-    return {
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    data = [PROCESSED / name for name in ("train.npz", "validation.npz", "description.json")]
+    files = loaded_code() | {"stages.train": Path(__file__)} | {path.as_posix(): path for path in data}
+    return fingerprint(settings | device.record, files)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 
 from tests.pipeline.repository import Repository
 
-STOPS = 20
+KILLS = {"download": 3, "preprocess": 4, "train": 8, "evaluate": 3, "plot": 3}
 TIMES = "metrics/train.json"  # holds the seconds of the training
 
 
@@ -38,8 +39,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture(scope="module")
 def expected(fresh: Repository, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The md5 of every output of a run that nothing disturbs."""
-    shutil.copytree(fresh.folder, folder := tmp_path_factory.mktemp("undisturbed") / "copy")
+    """The md5 of every output of a run that nothing disturbs, in another clone than those of the tests."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "another place"
+    fresh.run("git", "clone", "--quiet", str(fresh.folder), str(folder))
     undisturbed = fresh.at(folder)
     undisturbed.dvc("repro")
     return without_times(undisturbed.hashes())
@@ -55,9 +57,10 @@ def without_times(hashes: dict[str, str]) -> dict[str, str]:
     return {path: md5 for path, md5 in hashes.items() if path != TIMES}
 
 
-def start(repository: Repository) -> "subprocess.Popen[str]":
+def start(repository: Repository, *command: str) -> "subprocess.Popen[str]":
+    """Start Python with this command, `dvc repro` if there is none."""
     return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, *(command or ("-m", "dvc", "repro"))],
         cwd=repository.folder,
         env=repository.environment,
         stdout=subprocess.PIPE,
@@ -81,75 +84,74 @@ def stop(running: "subprocess.Popen[str]", way: str) -> None:
     stages = stages_of(running)
     match way:
         case "kill all":
-            os.killpg(running.pid, signal.SIGKILL)
+            kill_group(running, signal.SIGKILL)
         case "kill dvc":
             running.kill()
         case "kill stage":
             for stage in stages:
                 stage.kill()
         case "interrupt all":
-            os.killpg(running.pid, signal.SIGINT)
+            kill_group(running, signal.SIGINT)
         case "terminate all":
-            os.killpg(running.pid, signal.SIGTERM)
+            kill_group(running, signal.SIGTERM)
     output, _ = running.communicate(timeout=60)
     assert "/stages/" not in output, f"a traceback of a stage, and not of DVC:\n{output}"
     _, alive = psutil.wait_procs(stages, timeout=30)
     assert not alive, "a stage outlived the DVC that started it"
 
 
+def kill_group(running: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(running.pid, number)
+
+
 def nothing_left_behind(repository: Repository) -> bool:
     return not [*repository.folder.rglob("*-partial*"), *(repository.folder / "checkpoints").rglob("*.pt")]
 
 
-def test_stopped_at_many_moments_in_every_way_it_ends_with_the_same_bytes(
-    repository: Repository, fresh: Repository, expected: dict[str, str]
-) -> None:
+def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
     chance = random.Random(5)  # noqa: S311
-    ways = ["kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"]
-    stops = finished = 0
-    while stops < STOPS:
+    for way in ("kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"):
         running = start(repository)
-        try:
-            running.wait(chance.uniform(0.2, 4.5))
-        except subprocess.TimeoutExpired:
-            stop(running, ways[stops % len(ways)])
-            stops += 1
-            continue
-        running.communicate()
-        if running.returncode == 0:
-            assert without_times(repository.hashes()) == expected
-            assert nothing_left_behind(repository)
-            finished += 1
-            shutil.rmtree(repository.folder)
-            shutil.copytree(fresh.folder, repository.folder)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(chance.uniform(1.5, 5))
+        stop(running, way)
     repository.dvc("repro")
     assert without_times(repository.hashes()) == expected
     assert nothing_left_behind(repository)
     assert repository.dvc("status").strip().endswith("up to date.")
 
 
-@pytest.mark.parametrize("way", ["kill dvc", "kill stage"])
-def test_a_training_that_was_killed_goes_on_from_its_checkpoint(
-    repository: Repository, expected: dict[str, str], way: str
-) -> None:
+def test_stages_killed_at_many_moments_end_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
+    chance = random.Random(6)  # noqa: S311
+    for stage in ("download", "preprocess", "train", "evaluate", "plot"):
+        killed = 0
+        while killed < KILLS[stage]:
+            running = start(repository, "-m", f"stages.{stage}")
+            try:
+                assert running.wait(chance.uniform(0.1, 2.5)) == 0
+            except subprocess.TimeoutExpired:
+                running.kill()
+                killed += 1
+            running.communicate()
+        repository.python(f"stages.{stage}")
+    repository.dvc("commit", "--force", "--quiet")
+    assert without_times(repository.hashes()) == expected
+    assert nothing_left_behind(repository)
+
+
+def test_a_training_whose_dvc_was_killed_goes_on_from_its_checkpoint(repository: Repository, expected: dict[str, str]) -> None:
     running = start(repository)
     assert running.stdout
     for line in running.stdout:
         if line.startswith("train: epoch 3/6"):
             break
-    stop(running, way)
+    stop(running, "kill dvc")
     output = repository.dvc("repro")
     assert "train: resuming from checkpoints/train.pt: " in output
     assert "train: epoch 2/6" not in output
     assert without_times(repository.hashes()) == expected
     assert nothing_left_behind(repository)
-
-
-def test_the_same_bytes_in_another_clone(fresh: Repository, expected: dict[str, str], tmp_path: Path) -> None:
-    fresh.run("git", "clone", "--quiet", str(fresh.folder), str(tmp_path / "another place"))
-    clone = fresh.at(tmp_path / "another place")
-    clone.dvc("repro")
-    assert without_times(clone.hashes()) == expected
 
 
 def test_two_runs_at_once_end_with_right_results(repository: Repository, expected: dict[str, str]) -> None:

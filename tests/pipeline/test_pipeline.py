@@ -147,19 +147,6 @@ def test_a_python_without_the_packages_says_how_to_get_them(made: Repository) ->
     assert re.fullmatch(r"\S+ lacks the packages of requirements\.lock: run make setup, [^\n]+\n", output)
 
 
-def test_every_stage_by_hand_gives_what_dvc_gave(repository: Repository) -> None:
-    before = repository.content(FILES)
-    shutil.rmtree(repository.folder / "data")
-    for name in ("models/classifier.pt", "metrics/test.json", "plots/learning_curve.png"):
-        (repository.folder / name).unlink()
-    for stage in STAGES:
-        lines = repository.python(f"stages.{stage}").splitlines()
-        assert all(line.startswith(f"{stage}: ") for line in lines)
-    after = repository.content(FILES)
-    times = {"metrics/train.json"}
-    assert {name for name in FILES if after[name] != before[name]} <= times
-
-
 def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(made: Repository) -> None:
     made.dvc("plots", "show")
     page = (made.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
