@@ -78,9 +78,9 @@ class Repository:
         """Run a module, and return what it printed."""
         return self.run(sys.executable, "-m", module, *arguments, fails=fails)
 
-    def kill_at(self, line: str, module: str, *arguments: str) -> str:
-        """Run a module, kill it with all that it started when a line begins this way, and return what it had printed."""
-        with subprocess.Popen(
+    def start(self, module: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a module in a process group of its own, what it prints to be read."""
+        return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
             env=self.environment,
@@ -88,7 +88,11 @@ class Repository:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-        ) as running:
+        )
+
+    def kill_at(self, line: str, module: str, *arguments: str) -> str:
+        """Run a module, kill it with all that it started when a line begins this way, and return what it had printed."""
+        with self.start(module, *arguments) as running:
             assert running.stdout
             output = printed = ""
             while not printed.startswith(line):

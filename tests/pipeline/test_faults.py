@@ -57,19 +57,6 @@ def without_times(hashes: dict[str, str]) -> dict[str, str]:
     return {path: md5 for path, md5 in hashes.items() if path != TIMES}
 
 
-def start(repository: Repository, *command: str) -> "subprocess.Popen[str]":
-    """Start Python with this command, `dvc repro` if there is none."""
-    return subprocess.Popen(
-        [sys.executable, *(command or ("-m", "dvc", "repro"))],
-        cwd=repository.folder,
-        env=repository.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def stages_of(running: "subprocess.Popen[str]") -> list[psutil.Process]:
     """The stages that a run of DVC has started and that still run."""
     try:
@@ -112,7 +99,7 @@ def nothing_left_behind(repository: Repository) -> bool:
 def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
     chance = random.Random(5)  # noqa: S311
     for way in ("kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"):
-        running = start(repository)
+        running = repository.start("dvc", "repro")
         with suppress(subprocess.TimeoutExpired):
             running.wait(chance.uniform(1.5, 5))
         stop(running, way)
@@ -127,7 +114,7 @@ def test_stages_killed_at_many_moments_end_with_the_same_bytes(repository: Repos
     for stage in ("download", "preprocess", "train", "evaluate", "plot"):
         killed = 0
         while killed < KILLS[stage]:
-            running = start(repository, "-m", f"stages.{stage}")
+            running = repository.start(f"stages.{stage}")
             try:
                 assert running.wait(chance.uniform(0.1, 2.5)) == 0
             except subprocess.TimeoutExpired:
@@ -141,7 +128,7 @@ def test_stages_killed_at_many_moments_end_with_the_same_bytes(repository: Repos
 
 
 def test_a_training_whose_dvc_was_killed_goes_on_from_its_checkpoint(repository: Repository, expected: dict[str, str]) -> None:
-    running = start(repository)
+    running = repository.start("dvc", "repro")
     assert running.stdout
     for line in running.stdout:
         if line.startswith("train: epoch 3/6"):
@@ -155,7 +142,7 @@ def test_a_training_whose_dvc_was_killed_goes_on_from_its_checkpoint(repository:
 
 
 def test_two_runs_at_once_end_with_right_results(repository: Repository, expected: dict[str, str]) -> None:
-    runs = [start(repository) for _ in range(2)]
+    runs = [repository.start("dvc", "repro") for _ in range(2)]
     outputs = [run.communicate(timeout=120)[0] for run in runs]
     codes = [run.returncode for run in runs]
     assert 0 in codes, outputs

@@ -7,7 +7,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,14 +142,19 @@ def test_one_training_image_cannot_be_divided(workspace: Workspace) -> None:
 
 
 @contextmanager
-def file_size_limit(limit: int) -> Iterator[None]:
-    """What a full disk is to a program: a file cannot grow beyond this many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+def limited(what: int, limit: int) -> Iterator[None]:
+    """Have this process do with less of a resource, a number of the module `resource`."""
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (limit, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(what, before)
+
+
+def file_size_limit(limit: int) -> AbstractContextManager[None]:
+    """What a full disk is to a program: a file cannot grow beyond this many bytes."""
+    return limited(resource.RLIMIT_FSIZE, limit)
 
 
 @pytest.mark.parametrize("stage", ALL)
@@ -295,20 +300,9 @@ def test_another_number_of_epochs_starts_over_and_says_why(
 def test_too_large_a_network_is_out_of_memory_in_one_line(workspace: Workspace) -> None:
     workspace.run("download", "preprocess")
     workspace.values["network"] |= {"widths": [4096], "hidden_width": 65536}
-    with address_space_limit():
-        assert workspace.fails("train") == "train: out of memory"
-
-
-@contextmanager
-def address_space_limit() -> Iterator[None]:
-    """No more than a gigabyte beyond what this process has."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+    with limited(resource.RLIMIT_AS, used + 2**30):
+        assert workspace.fails("train") == "train: out of memory"
 
 
 @pytest.mark.parametrize("stage", ALL)
