@@ -50,7 +50,7 @@ def choose_device(precision: Literal["auto", "float32", "bfloat16"]) -> Device:
     With `auto`, layers compute in bfloat16 where the processor or GPU has it natively, and in float32 elsewhere.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms without its 2 s of importing the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid, 6 % of the time
     _keep_freed_memory()
     if torch.cuda.is_available():

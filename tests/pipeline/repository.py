@@ -25,6 +25,7 @@ SMALL = {
     "train.epochs": "2",
     "train.batch_size": "32",
     "train.learning_rate": "0.001",
+    "plot.mistakes": "4",
     "plot.dots_per_inch": "50",
 }
 

@@ -1,6 +1,7 @@
 """The pipeline stopped in every way at many moments: the next `dvc repro` goes on as if nothing had happened."""
 
 import ctypes
+import multiprocessing
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -17,8 +19,10 @@ import pytest
 
 from tests.pipeline.repository import Repository
 
-KILLS = {"download": 3, "preprocess": 4, "train": 8, "evaluate": 3, "plot": 3}
+STAGES = ("download", "preprocess", "train", "evaluate", "plot")
+KILLS = 6  # of each stage
 TIMES = "metrics/train.json"  # holds the seconds of the training
+FORKS = multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,6 +100,15 @@ def nothing_left_behind(repository: Repository) -> bool:
     return not [*repository.folder.rglob("*-partial*"), *(repository.folder / "checkpoints").rglob("*.pt")]
 
 
+def repro_on_a_full_disk(repository: Repository, limit: int) -> None:
+    """Run DVC where no file can grow beyond this many bytes, its own not either."""
+    setting = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    running = "sys.argv = ['dvc', 'repro']; runpy.run_module('dvc', run_name='__main__')"
+    output = repository.run(sys.executable, "-c", f"{setting}; {running}", fails=True)
+    assert "Traceback" not in output
+    assert re.search("too large|disk I/O error", output), output  # the second is DVC's own database
+
+
 def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
     chance = random.Random(5)  # noqa: S311
     for way in ("kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"):
@@ -103,28 +116,66 @@ def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repositor
         with suppress(subprocess.TimeoutExpired):
             running.wait(chance.uniform(1.5, 5))
         stop(running, way)
+    for limit in (50_000, 100_000):
+        repro_on_a_full_disk(repository, limit)
     repository.dvc("repro")
     assert without_times(repository.hashes()) == expected
     assert nothing_left_behind(repository)
     assert repository.dvc("status").strip().endswith("up to date.")
 
 
+def run_stage(name: str, folder: Path) -> None:
+    """Run a stage by hand; called in a process of its own."""
+    os.chdir(folder)
+    sys.argv = [f"stages.{name}"]
+    with (folder / "output").open("a") as sys.stdout:
+        import_module(f"stages.{name}").main()
+
+
+def start_stage(name: str, folder: Path) -> multiprocessing.process.BaseProcess:
+    """Start a stage by hand where everything is imported already, so that a kill meets its work and not its imports."""
+    FORKS.set_forkserver_preload([__name__, "torch._dynamo", *(f"stages.{name}" for name in STAGES)])
+    stage = FORKS.Process(target=run_stage, args=(name, folder))
+    stage.start()
+    return stage
+
+
+def run_stages(repository: Repository, *names: str) -> float:
+    """Run stages by hand, each to its end, and return how many seconds they took."""
+    start = time.perf_counter()
+    for name in names:
+        stage = start_stage(name, repository.folder)
+        stage.join()
+        assert stage.exitcode == 0
+    return time.perf_counter() - start
+
+
 def test_stages_killed_at_many_moments_end_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
     chance = random.Random(6)  # noqa: S311
-    for stage in ("download", "preprocess", "train", "evaluate", "plot"):
+    run_stages(repository, *STAGES)
+    whole = outputs(repository)
+    for name in STAGES:
+        seconds = run_stages(repository, name)
         killed = 0
-        while killed < KILLS[stage]:
-            running = repository.start(f"stages.{stage}")
-            try:
-                assert running.wait(chance.uniform(0.1, 2.5)) == 0
-            except subprocess.TimeoutExpired:
-                running.kill()
-                killed += 1
-            running.communicate()
-        repository.python(f"stages.{stage}")
+        while killed < KILLS:
+            stage = start_stage(name, repository.folder)
+            stage.join(chance.uniform(0, seconds))
+            stage.kill()
+            stage.join()
+            killed += stage.exitcode == -signal.SIGKILL
+            assert outputs(repository) == whole, "half an output is never seen"
+        run_stages(repository, name)
+        assert outputs(repository) == whole
+        assert nothing_left_behind(repository)
     repository.dvc("commit", "--force", "--quiet")
     assert without_times(repository.hashes()) == expected
-    assert nothing_left_behind(repository)
+
+
+def outputs(repository: Repository) -> dict[str, bytes]:
+    """What stands at the places of outputs."""
+    paths = [path for name in ("data", "models", "metrics", "plots") for path in (repository.folder / name).rglob("*.*")]
+    names = {str(path.relative_to(repository.folder)): path for path in paths if "-partial" not in path.name}
+    return {name: path.read_bytes() for name, path in names.items() if name != TIMES}
 
 
 def test_a_training_whose_dvc_was_killed_goes_on_from_its_checkpoint(repository: Repository) -> None:
@@ -177,28 +228,6 @@ def test_a_checkout_that_may_not_be_written_is_one_line(repository: Repository) 
     finally:
         for path in paths:
             path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def test_a_disk_that_is_full_for_dvc_too_loses_nothing(repository: Repository, expected: dict[str, str]) -> None:
-    def limited(limit: int) -> subprocess.CompletedProcess[str]:
-        setting = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
-        running = "sys.argv = ['dvc', 'repro']; runpy.run_module('dvc', run_name='__main__')"
-        return subprocess.run(
-            [sys.executable, "-c", f"{setting}; {running}"],
-            cwd=repository.folder,
-            env=repository.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    for limit in (50_000, 100_000):
-        done = limited(limit)
-        if done.returncode:
-            assert "Traceback" not in done.stdout + done.stderr
-            assert re.search("too large|disk I/O error", done.stderr), done.stderr  # the second is DVC's own database
-    repository.dvc("repro")
-    assert without_times(repository.hashes()) == expected
 
 
 def test_a_stage_interrupted_while_it_still_imports_is_one_line(fresh: Repository) -> None:

@@ -33,7 +33,7 @@ class Workspace:
         self.values["network"] |= {"widths": [4, 8], "hidden_width": 8}
         self.values["train"] |= {"epochs": 2, "batch_size": 16}
         self.values["data"]["validation_fraction"] = 0.2
-        self.values["plot"]["dots_per_inch"] = 20
+        self.values["plot"] |= {"mistakes": 2, "dots_per_inch": 20}
         monkeypatch.chdir(folder)
 
     def use(self, batches: dict[str, Any]) -> None:
