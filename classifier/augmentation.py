@@ -1,5 +1,7 @@
 """Augmentation: random crops, flips and scaling of whole batches of training images."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -10,8 +12,6 @@ from classifier.params import AugmentationParams
 
 def augment(images: Tensor, params: AugmentationParams, generator: torch.Generator, mirrored: Tensor | None = None) -> Tensor:
     """Cut a random crop out of each padded image, and mirror half of them.
-
-    Crop, flip and copy are one gather: each image has its own list of rows and of columns to read.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
     Returns
     -------
     images
-        uint8 [N, H, W, C], new ones; padding is black (0) or reflects the image without repeating its border.
+        uint8 [N, H, W, C]; padding is black (0) or reflects the image without repeating its border.
 
     Raises
     ------
@@ -33,34 +33,31 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
         When an image is too small to reflect that much of it.
     """
     count, height, width, _ = images.shape
-    rows = torch.arange(height).expand(count, height)
-    columns = torch.arange(width).expand(count, width)
-    padding = params.crop_padding
-    if padding:
-        rows = rows + torch.randint(2 * padding + 1, (count, 1), generator=generator)
-        columns = columns + torch.randint(2 * padding + 1, (count, 1), generator=generator)
-        match params.crop_fill:
-            case "black":
-                images = pad(images, (0, 0, padding, padding, padding, padding))
-            case "reflection":
-                if padding >= min(height, width):
-                    raise InputError(
-                        f"params.yaml: augmentation.crop_padding: should be less than {min(height, width)} where crop_fill is "
-                        f"reflection and images have {height}x{width} pixels, got {padding}"
-                    )
-                rows, columns = _reflected(rows - padding, height), _reflected(columns - padding, width)
+    if params.crop_padding:
+        tops, lefts = (torch.randint(2 * params.crop_padding + 1, (count,), generator=generator) for _ in range(2))
+        padded = _padded(images, params.crop_padding, params.crop_fill)
+        crops = padded.unfold(1, height, 1).unfold(2, width, 1).movedim(3, 5)  # a view: image, top, left, row, column, channel
+        images = crops[torch.arange(count), tops, lefts]
     if params.flip:
         if mirrored is None:
-            mirrored = torch.randint(2, (count, 1), generator=generator, dtype=torch.bool)
-        columns = torch.where(mirrored.view(-1, 1), columns.flip(1), columns)
-    one = torch.arange(count, device=images.device)[:, None, None]
-    return images[one, rows.to(images.device)[:, :, None], columns.to(images.device)[:, None, :]]
+            mirrored = torch.randint(2, (count,), generator=generator, dtype=torch.bool)
+        images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(2), images)
+    return images
 
 
-def _reflected(positions: Tensor, size: int) -> Tensor:
-    """Fold positions outside 0 to size - 1 back inside, as in a mirror that stands on the border pixel."""
-    positions = positions.abs()
-    return torch.where(positions < size, positions, 2 * (size - 1) - positions)
+def _padded(images: Tensor, padding: int, fill: Literal["black", "reflection"]) -> Tensor:
+    if fill == "black":
+        return pad(images, (0, 0, padding, padding, padding, padding))
+    height, width = images.shape[1:3]
+    if padding >= min(height, width):
+        raise InputError(
+            f"params.yaml: augmentation.crop_padding: should be less than {min(height, width)} where crop_fill is "
+            f"reflection and images have {height}x{width} pixels, got {padding}"
+        )
+    for dim in (1, 2):
+        before, after = images.narrow(dim, 1, padding), images.narrow(dim, -1 - padding, padding)
+        images = torch.cat([before.flip(dim), images, after.flip(dim)], dim)
+    return images
 
 
 def scale(images: Tensor, size: int) -> Tensor:

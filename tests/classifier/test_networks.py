@@ -24,14 +24,14 @@ def layers(network: nn.Sequential) -> str:
 def test_the_design_of_the_study_layer_by_layer() -> None:
     network = build_network(study((8, 16, 32, 64), batch_norm=True, hidden_width=128), (32, 32, 3), THREE_CHANNELS, seed=0)
     assert layers(network) == (
-        "Normalization Conv2d ReLU Conv2d ReLU MaxPool2d BatchNorm2d Conv2d ReLU Conv2d ReLU MaxPool2d BatchNorm2d "
+        "Normalization Conv2d ReLU Conv2d MaxPool2d ReLU BatchNorm2d Conv2d ReLU Conv2d MaxPool2d ReLU BatchNorm2d "
         "Flatten Linear ReLU Linear"
     )
 
 
 def test_without_batch_normalisation_there_is_none() -> None:
     network = build_network(study((8, 16), batch_norm=False, hidden_width=128), (32, 32, 3), THREE_CHANNELS, seed=0)
-    assert layers(network) == "Normalization Conv2d ReLU Conv2d ReLU MaxPool2d Flatten Linear ReLU Linear"
+    assert layers(network) == "Normalization Conv2d ReLU Conv2d MaxPool2d ReLU Flatten Linear ReLU Linear"
 
 
 def test_the_parameters_of_the_default_network() -> None:
