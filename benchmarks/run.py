@@ -105,11 +105,17 @@ def measure(full: bool, runs: int, first_seed: int) -> Bench:
 def child(module: str, *arguments: str) -> dict[str, float]:
     """Run a module of this program in a process of its own, and return the JSON of its last line."""
     say(f"bench: {module} {' '.join(arguments)}")
-    done = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
+    result = ""
+    with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as running:
+        for line in running.stdout or ():
+            if line.startswith("{"):
+                result = line
+            else:
+                print(line, end="", file=sys.stderr)
+    if running.returncode != 0:
         raise InputError(f"{module} failed; why, stands above")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    figures: dict[str, float] = json.loads(result)
+    return figures
 
 
 def pipeline_training(variant: str, seed: int) -> dict[str, float]:
