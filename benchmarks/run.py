@@ -289,7 +289,8 @@ def cost_figure(points: Sequence[dict[str, Any]]) -> Figure:
             axis.set_xticks(x)
             axis.grid(alpha=0.3)
     for row in axes:
-        row[0].set_ylim(bottom=0)  # of the whole row, once all of it is drawn
+        highest = max(max(line.get_ydata()) for axis in row for line in axis.lines)
+        row[0].set_ylim(0, 1.08 * highest)  # of the whole row, which shares it
     axes[0, 0].set_ylabel("seconds an epoch")
     axes[1, 0].set_ylabel("peak memory (GB)")
     return figure
