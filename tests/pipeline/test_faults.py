@@ -111,13 +111,13 @@ def repro_on_a_full_disk(repository: Repository, limit: int) -> None:
 
 def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repository, expected: dict[str, str]) -> None:
     chance = random.Random(5)  # noqa: S311
+    for limit in (50_000, 100_000):
+        repro_on_a_full_disk(repository, limit)
     for way in ("kill all", "kill dvc", "kill stage", "interrupt all", "terminate all"):
         running = repository.start("dvc", "repro")
         with suppress(subprocess.TimeoutExpired):
-            running.wait(chance.uniform(1.5, 5))
+            running.wait(chance.uniform(1, 4))
         stop(running, way)
-    for limit in (50_000, 100_000):
-        repro_on_a_full_disk(repository, limit)
     repository.dvc("repro")
     assert without_times(repository.hashes()) == expected
     assert nothing_left_behind(repository)
@@ -241,7 +241,7 @@ def test_a_stage_interrupted_while_it_still_imports_is_one_line(fresh: Repositor
         )
         assert running.stderr
         for line in running.stderr:
-            if "stages.running" in line:
+            if line.endswith(" stages\n"):  # whose import says what becomes of an interruption; PyTorch comes next
                 break
         time.sleep(0.3)
         running.send_signal(number)
