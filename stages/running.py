@@ -9,9 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -32,6 +31,8 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
+    for number in _ending_signals():
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     except InputError as error:
@@ -54,16 +55,21 @@ def end_well() -> None:
 
     SIGTERM is like Ctrl-C. A stage whose DVC is gone ends itself: it would write its outputs behind the back of the next one.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.excepthook = _interrupted_early
+    for number in _ending_signals():
+        signal.signal(number, _end_early)
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _interrupted_early(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        _fail("interrupted", status=128 + signal.SIGINT)
-    sys.__excepthook__(kind, error, traceback)
+def _ending_signals() -> list[signal.Signals]:
+    """Return those that are not ignored, as Ctrl-C is in what a shell runs in the background."""
+    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _end_early(*_: object) -> None:
+    with suppress(SystemExit):
+        _fail("interrupted")
+    os._exit(128 + signal.SIGINT)  # and no exception, which an import that is under way may swallow
 
 
 def _end_with(parent: int) -> None:

@@ -12,7 +12,6 @@ computed again, so a run that was stopped goes on where it was, and one that was
 import argparse
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from classifier.errors import InputError
 from classifier.params import flatten, parse_params, parse_yaml, read_yaml
@@ -149,11 +150,18 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
 def wait_for_queue() -> None:
     """Wait until DVC's queue is done: its workers outlive the run that started them, and keep DVC locked meanwhile."""
     told = False
-    while not re.search(r"Worker status: 0 active, 0 idle", dvc_output("queue", "status")):
+    while queue_workers():
         if not told:
             print("variant: waiting for what an earlier run left in DVC's queue; dvc queue stop --kill ends it", flush=True)
             told = True
-        time.sleep(2)
+        time.sleep(1)
+
+
+def queue_workers() -> list[psutil.Process]:
+    """Return the workers of DVC's queue in this repository; `dvc queue status` misses those that are too busy to answer."""
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    here = os.getcwd()  # noqa: PTH109
+    return [one for one in processes if "queue-worker" in (one.info["cmdline"] or ()) and one.info["cwd"] == here]
 
 
 def pending(name: str) -> str:
@@ -162,18 +170,10 @@ def pending(name: str) -> str:
 
 
 def dvc(*arguments: str) -> None:
-    """Run DVC with this Python first on the path; InputError when it fails."""
+    """Run DVC with this Python first on the path, when no other one runs here; InputError when it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if subprocess.run([*DVC, *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
+    if subprocess.run([*DVC, "--wait-for-lock", *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
         raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
-
-
-def dvc_output(*arguments: str) -> str:
-    """Run DVC, and return what it printed; InputError when it fails."""
-    done = subprocess.run([*DVC, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise InputError(f"dvc {' '.join(arguments)}: {' '.join(done.stderr.split())}")
-    return done.stdout
 
 
 def export(name: str, folder: Path) -> None:
