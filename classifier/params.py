@@ -190,9 +190,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _in_one_line(complaint: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in complaint["loc"] if part != "[key]") or "the whole file"
+    path = ".".join(map(str, complaint["loc"])) or "the whole file"
     key = path if path.isprintable() else json.dumps(path)
-    got = json.dumps(complaint["input"], default=str)
+    got = json.dumps(complaint["input"])
     got = got if len(got) <= 80 else got[:77] + "..."
     match complaint["type"]:
         case "unexpected_keyword_argument":
