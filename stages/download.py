@@ -10,7 +10,8 @@ from pathlib import Path
 from classifier.console import say
 from classifier.params import read_params
 from classifier.sources import fetch, sources_of
-from stages.running import repository_root, stage
+from stages.places import repository_root
+from stages.running import stage
 
 RAW = Path("data/raw")
 

@@ -10,9 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
 
 from classifier.errors import InputError
 
@@ -31,8 +29,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    for number in _ending_signals():
-        signal.signal(number, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ending_signals()}
     try:
         yield
     except InputError as error:
@@ -48,6 +45,8 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         _fail(f"{name}: out of memory")
     except KeyboardInterrupt:
         _fail(f"{name}: interrupted", status=128 + signal.SIGINT)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def end_well() -> None:
@@ -76,32 +75,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_CHECKED_EVERY)
     os._exit(128 + signal.SIGTERM)
-
-
-def repository_root(folder: Path) -> Path:
-    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
-
-    `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
-    """
-    for parent in folder.parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
-            return parent.parents[2]
-    return folder
-
-
-def checkpoint_file() -> Path:
-    """Return the place of a checkpoint: in the repository, also when DVC runs an experiment in a temporary copy of it."""
-    here = Path.cwd()
-    root = repository_root(here)
-    if root == here:
-        return Path("checkpoints/train.pt")
-    return root / "checkpoints" / f"{quote(os.environ.get('DVC_EXP_NAME', 'train'), safe='')}.pt"
-
-
-def loaded_code() -> dict[str, Path]:
-    """Return the files of the modules of this project that have been imported, by their names."""
-    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")}
-    return {name: Path(module.__file__) for name, module in modules.items() if module.__file__}
 
 
 def _fail(line: str, status: int = 1) -> NoReturn:

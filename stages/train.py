@@ -28,7 +28,8 @@ from classifier.networks import build_network, parameter_count, whiten
 from classifier.params import Params, flatten, read_params
 from classifier.progress import TrainingBar
 from classifier.training import Training
-from stages.running import checkpoint_file, loaded_code, stage
+from stages.places import checkpoint_file, loaded_code
+from stages.running import stage
 
 PROCESSED = Path("data/processed")
 MODEL = Path("models/classifier.pt")

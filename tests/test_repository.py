@@ -86,6 +86,11 @@ def test_the_tables_in_the_readme_are_those_that_compare_wrote(name: str) -> Non
     assert committed(f"docs/{name}/comparison.md") in committed("README.md")
 
 
+def test_the_benchmark_in_the_readme_is_that_which_bench_wrote() -> None:
+    _, table, *_ = committed("docs/benchmarks/full.md").split("\n\n")
+    assert table in committed("README.md")
+
+
 def test_every_share_that_the_study_quotes_stands_in_a_table() -> None:
     text = committed("README.md").partition("## The study")[2].partition("## Change")[0]
     prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))

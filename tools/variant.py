@@ -29,7 +29,6 @@ from tools.experiments import remove, rename, up_to_date
 
 PARAMS = Path("params.yaml")
 VARIANTS = Path("variants")
-DVC = [sys.executable, "-m", "dvc"]
 
 
 def main() -> None:
@@ -150,18 +149,17 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
 def wait_for_queue() -> None:
     """Wait until DVC's queue is done: its workers outlive the run that started them, and keep DVC locked meanwhile."""
     told = False
-    while queue_workers():
+    while queue_is_busy():
         if not told:
             print("variant: waiting for what an earlier run left in DVC's queue; dvc queue stop --kill ends it", flush=True)
             told = True
         time.sleep(1)
 
 
-def queue_workers() -> list[psutil.Process]:
-    """Return the workers of DVC's queue in this repository; `dvc queue status` misses those that are too busy to answer."""
-    processes = psutil.process_iter(["cmdline", "cwd"])
-    here = os.getcwd()  # noqa: PTH109
-    return [one for one in processes if "queue-worker" in (one.info["cmdline"] or ()) and one.info["cwd"] == here]
+def queue_is_busy() -> bool:
+    """Return whether workers of DVC's queue run in this repository; `dvc queue status` misses those too busy to answer."""
+    processes = [process.info for process in psutil.process_iter(["cmdline", "cwd"])]
+    return any("queue-worker" in (info["cmdline"] or ()) and info["cwd"] == str(Path.cwd()) for info in processes)
 
 
 def pending(name: str) -> str:
@@ -172,7 +170,8 @@ def pending(name: str) -> str:
 def dvc(*arguments: str) -> None:
     """Run DVC with this Python first on the path, when no other one runs here; InputError when it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if subprocess.run([*DVC, "--wait-for-lock", *arguments], env=os.environ | {"PATH": path}, check=False).returncode != 0:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    if subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode != 0:
         raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
 
 
