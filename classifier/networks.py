@@ -175,8 +175,8 @@ def _near_identity(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch normalisation that forgets fast, for trainings of few steps, and learns no scale."""
-    layer = nn.BatchNorm2d(channels, momentum=0.4)
+    """Return batch normalisation that learns no scale."""
+    layer = nn.BatchNorm2d(channels)
     layer.weight.requires_grad = False
     return layer
 
