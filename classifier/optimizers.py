@@ -63,14 +63,20 @@ def orthogonalize(matrix: Tensor, iterations: int = 3) -> Tensor:
     tall = len(matrix) > matrix.shape[1]
     wide = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
     square = wide @ wide.T
-    factor = torch.eye(len(square), device=square.device)
-    for _ in range(iterations):
-        polynomial = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
-        polynomial.diagonal().add_(3.4445)
-        factor = polynomial @ factor
+    factor = polynomial = _quintic(square)
+    for _ in range(iterations - 1):
         square = polynomial @ square @ polynomial
+        polynomial = _quintic(square)
+        factor = polynomial @ factor
     result: Tensor = factor @ wide
     return result.T if tall else result
+
+
+def _quintic(square: Tensor) -> Tensor:
+    """Return the polynomial that multiplies X, of X X^T."""
+    polynomial = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
+    polynomial.diagonal().add_(3.4445)
+    return polynomial
 
 
 def build_optimizer(params: TrainParams, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
