@@ -16,8 +16,7 @@ class Muon(torch.optim.Optimizer):
 
     Kernels are taken as matrices [outputs, inputs x height x width], and each is brought back to the norm of an orthogonal
     matrix before its step. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024); rates and momenta
-    relative to one another as in airbench94_muon of the same author at its batch size, 2000. Its loss is the sum over a batch,
-    so that the rate of vectors (biases) grows with the batch size; here with its power of 3/4, which suits batches of 100 too.
+    relative to one another as in airbench94_muon of the same author.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, batch_size: int) -> None:
@@ -28,7 +27,8 @@ class Muon(torch.optim.Optimizer):
         groups: list[dict[str, Any]] = [
             {"params": kinds[4], "lr": lr, "momentum": 0.6, "orthogonal": True},
             {"params": kinds[2], "lr": 2.8 * lr, "momentum": 0.85, "orthogonal": False},
-            {"params": kinds[1], "lr": 0.22 * lr * 2000**0.25 * batch_size**0.75, "momentum": 0.85, "orthogonal": False},
+            # There the loss is the sum over a batch, here the mean.
+            {"params": kinds[1], "lr": 0.22 * lr * batch_size, "momentum": 0.85, "orthogonal": False},
         ]
         super().__init__([group for group in groups if group["params"]], {"weight_decay": weight_decay})
 
