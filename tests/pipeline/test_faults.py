@@ -230,6 +230,37 @@ def test_a_checkout_that_may_not_be_written_is_one_line(repository: Repository) 
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_interrupted_before_it_can_say_so_is_one_line(
+    fresh: Repository, tmp_path: Path, number: signal.Signals
+) -> None:
+    # Neither is ignored at the start, whatever the tests before this one left to what they start.
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "stages.running":
+            os.kill(os.getpid(), {number:d})
+
+sys.meta_path.insert(0, Interrupt())
+"""
+    )
+    running = subprocess.run(
+        [sys.executable, "-m", "stages.plot"],
+        cwd=fresh.folder,
+        env=fresh.environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (running.returncode, running.stderr) == (130, "interrupted\n")
+
+
 def test_a_stage_interrupted_while_it_still_imports_is_one_line(fresh: Repository) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         running = subprocess.Popen(
