@@ -32,7 +32,7 @@ repro: $(READY) ## run the pipeline: whatever changed since the last time
 
 demo: $(READY) ## run the whole pipeline on scikit-learn's digits, with no network for data
 	@python -m tools.variant digits --export demo
-	@python -m tools.summary demo
+	@python -m tools.summary demo digits
 
 variant: $(READY) ## run a variant as an experiment: make variant NAME=digits
 	@python -m tools.variant $(or $(NAME),--help)

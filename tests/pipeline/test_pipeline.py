@@ -172,7 +172,14 @@ def test_a_variant_leaves_the_workspace_as_it_is(repository: Repository) -> None
     assert repository.content(before) == before
     demo = repository.json("demo/metrics/train.json")
     assert demo["best_epoch"] <= 3
-    assert "Test accuracy" in repository.python("tools.summary", "demo")
+    summary = repository.python("tools.summary", "demo", "digits")
+    assert "Test accuracy" in summary
+    named = re.findall(r"dvc (plots diff .*?|params diff .*?)  ", summary)
+    assert len(named) == 2
+    for command in named:
+        repository.dvc(*command.split())
+    # A new clone has no curve of the workspace, so a page without the experiment's would be empty.
+    assert "digits" in (repository.folder / "dvc_plots/index.html").read_text()
     differences = json.loads(repository.dvc("params", "diff", "workspace", "digits", "--json"))["params.yaml"]
     assert differences["train.epochs"] == {"old": 2, "new": 3, "diff": 1}
     assert "plot.mistakes" not in differences
