@@ -215,6 +215,7 @@ def summarize(bench: Bench) -> dict[str, Any]:
         notebook_seconds = epochs and epochs * TRAINING_IMAGES / notebook["images_per_second"]
     return {
         "runs": len(bench.engine),
+        "precision": bench.engine[0]["precision"],
         "notebook_images_per_second": notebook["images_per_second"],
         "engine_images_per_second": engine["images_per_second"],
         "engine_ratio": statistics.median(
@@ -253,7 +254,7 @@ def as_markdown(values: dict[str, Any]) -> str:
     reached = "" if summary["speedrun_accuracy"] >= TARGET else f"{TARGET:.0%} not reached: "
     lowest = f", lowest {summary['speedrun_lowest']:.1%}" if summary["runs"] > 1 else ""
     lines = [
-        f"{machine['processor']}, {machine['threads']} threads, no GPU, torch {machine['torch']}; "
+        f"{machine['processor']}, {machine['threads']} threads, {summary['precision']}, no GPU, torch {machine['torch']}; "
         f"{'medians over ' + str(summary['runs']) + ' runs' if summary['runs'] > 1 else 'one run'}.",
         "",
         "| | ordinary way | this program | ratio |",

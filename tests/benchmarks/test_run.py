@@ -16,6 +16,7 @@ def runs(*speeds: float) -> list[dict[str, Any]]:
             "peak_megabytes": 1000.0,
             "matrix_gigaflops": 400.0,
             "megaflop_per_image": 100.0,
+            "precision": "bfloat16",
         }
         for speed in speeds
     ]
@@ -49,6 +50,7 @@ def test_the_table_says_whether_the_ordinary_way_was_timed_or_projected() -> Non
     ]
     assert "800 s, 9 epochs" in tables[0]
     assert "projected" not in tables[0]
+    assert "2 threads, bfloat16" in tables[0]
     assert "projected" in tables[1] or "not measured" in tables[1]
     assert "| train | 3.0 |" in tables[0]
 
