@@ -188,6 +188,18 @@ def whiten(network: nn.Sequential, images: Tensor) -> None:
             layer.fit(normalization(images[:WHITENING_IMAGES]))
 
 
+def convolution_parameters(network: nn.Sequential) -> list[list[nn.Parameter]]:
+    """Return what each trained convolution learns, from the first on, together with the normalisation behind it."""
+    parameters: list[list[nn.Parameter]] = []
+    for layer in network:
+        trained = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+        if isinstance(layer, nn.Conv2d) and trained:
+            parameters.append(trained)
+        elif isinstance(layer, nn.BatchNorm2d):
+            parameters[-1] += trained
+    return parameters
+
+
 def parameter_count(network: nn.Module) -> int:
     """Return the number of weights that training changes."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -82,6 +82,12 @@ class AugmentationParams:
     crop_fill: Literal["black", "reflection"]
 
 
+def _checked_freeze(shares: tuple[float, ...]) -> tuple[float, ...]:
+    if list(shares) != sorted(shares):
+        raise ValueError("should not fall, since a convolution needs gradients as long as one in front of it learns")
+    return shares
+
+
 @dataclass(frozen=True, config=STRICT)
 class TrainParams:
     """The section `train`."""
@@ -94,6 +100,7 @@ class TrainParams:
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     image_sizes: tuple[Annotated[int, Field(ge=1, le=256)], ...]
+    freeze: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], AfterValidator(_checked_freeze)]
     seed: Seed
     checkpoint_steps: Count
     precision: Literal["auto", "float32", "bfloat16"]

@@ -15,6 +15,7 @@ from classifier.device import Device
 from classifier.errors import InputError
 from classifier.inference import predict
 from classifier.learning_curve import Epoch, best_epoch
+from classifier.networks import convolution_parameters
 from classifier.optimizers import build_optimizer, set_rate_factor
 from classifier.params import AugmentationParams, TrainParams
 from classifier.schedules import rate_factor
@@ -30,7 +31,8 @@ class Progress(Protocol):
 class Training:
     """A training under way.
 
-    Raises InputError at the start when the network cannot take an image size of `params`.
+    Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions than are
+    to be frozen.
 
     Attributes
     ----------
@@ -46,7 +48,7 @@ class Training:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Sequential,
         train: Split,
         validation: Split,
         augmentation: AugmentationParams,
@@ -56,6 +58,12 @@ class Training:
         self.network = network.to(device.name)
         self.images, self.labels = _on(device, train)
         self._check_image_sizes(params)
+        self.convolutions = convolution_parameters(network)
+        if len(params.freeze) > (most := len(self.convolutions)):
+            raise InputError(
+                f"params.yaml: train.freeze: should have at most {most} shares, one for each convolution of the network, "
+                f"got {len(params.freeze)}"
+            )
         self.validation_images, self.validation_labels = _on(device, validation)
         self.augmentation = augmentation
         self.params = params
@@ -87,6 +95,7 @@ class Training:
         for indices in batches[self.epoch_step :]:
             step = len(self.epochs) * self.steps_an_epoch + self.epoch_step
             images, labels = self._batch(indices, step)
+            self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
             with self.device.autocast():
                 logits = self.network(images)
@@ -181,6 +190,13 @@ class Training:
                     "params.yaml: train.image_sizes: should be sizes that the network can take (the study's takes images of "
                     f"their own size alone, airbench those that its poolings allow), got {size}"
                 ) from None
+
+    def _freeze(self, step: int) -> None:
+        """Take no more gradients for convolutions whose time is over: Brock et al., "FreezeOut" (2017), without its rates."""
+        for share, parameters in zip(self.params.freeze, self.convolutions, strict=False):
+            if self._progress(step) >= share:
+                for parameter in parameters:
+                    parameter.requires_grad_(False)
 
     def _progress(self, step: int) -> float:
         return step / (self.steps_an_epoch * self.params.epochs)

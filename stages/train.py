@@ -47,8 +47,9 @@ def main() -> None:
         shape = train.images.shape[1:]
         network = build_network(params.network, shape, description, params.train.seed)
         whiten(network, torch.from_numpy(train.images))
+        parameters = parameter_count(network)
         say(
-            f"train: {parameter_count(network):,} parameters, {len(train):,} images, {params.train.epochs} epochs "
+            f"train: {parameters:,} parameters, {len(train):,} images, {params.train.epochs} epochs "
             f"on {device.label} in {device.precision}"
         )
         training = Training(network, train, validation, params.augmentation, params.train, device)
@@ -87,7 +88,7 @@ def main() -> None:
                 "best_epoch": best.epoch,
                 "validation_accuracy": best.validation_accuracy,
                 "validation_loss": best.validation_loss,
-                "parameters": parameter_count(network),
+                "parameters": parameters,
                 "seconds": round(seconds, 1),
                 "images_per_second": round(len(train) * params.train.epochs / seconds),
                 **device.record,

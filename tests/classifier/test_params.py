@@ -42,6 +42,8 @@ def complaint(values: Any) -> str:
         ),
         ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be greater than or equal to 1, got 0"),
         ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a valid array, got 24"),
+        ("train", "freeze", [0.5, 1.5], "params.yaml: train.freeze.1: should be less than or equal to 1, got 1.5"),
+        ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a convolution needs gradients"),
         ("train", "epochs", -3, "params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
         ("train", "epochs", "abc", 'params.yaml: train.epochs: should be a valid integer, got "abc"'),
         ("train", "epochs", 2.0, "params.yaml: train.epochs: should be a valid integer, got 2.0"),
@@ -68,7 +70,7 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, seed, checkpoint_steps, precision"
+        "weight_decay, label_smoothing, image_sizes, freeze, seed, checkpoint_steps, precision"
     )
 
 

@@ -28,6 +28,7 @@ PARAMS = TrainParams(
     weight_decay=0.0,
     label_smoothing=0.0,
     image_sizes=(),
+    freeze=(),
     seed=0,
     checkpoint_steps=1000,
     precision="float32",
@@ -188,6 +189,27 @@ def test_an_image_size_that_the_network_cannot_take_is_refused_at_the_start() ->
         start(dataclasses.replace(PARAMS, image_sizes=(8, 1)))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+def test_a_frozen_convolution_stays_as_it_is_and_the_others_go_on_learning(optimizer: Literal["adam", "sgd", "muon"]) -> None:
+    params = dataclasses.replace(PARAMS, epochs=4, optimizer=optimizer, freeze=(0.25, 0.5, 0.5))
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    training = Training(network, easy_split(32, 1), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    learnt = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    changed = []
+    for _ in range(4):
+        before = {name: parameter.clone() for name, parameter in learnt.items()}
+        training.run_epoch(ignore)
+        changed.append([name for name, parameter in learnt.items() if not torch.equal(parameter, before[name])])
+    # The weights of each convolution and the bias of the normalisation behind it, in order, and those of the classifier.
+    names = list(learnt)
+    assert changed == [names, names[2:], names[6:], names[6:]]
+
+
+def test_more_convolutions_to_freeze_than_there_are_is_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match=r"train\.freeze: should have at most 2 shares, one for each convolution .*, got 3"):
+        start(dataclasses.replace(PARAMS, freeze=(0.5, 0.5, 0.5)))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_airbench_with_muon_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"]) -> None:
     params = dataclasses.replace(
@@ -220,7 +242,14 @@ def test_a_training_restored_from_its_state_ends_with_the_same_bytes(
     optimizer: Literal["adam", "sgd", "muon"], stop_after: int
 ) -> None:
     params = dataclasses.replace(
-        PARAMS, epochs=3, optimizer=optimizer, learning_rate=0.05, schedule="cosine", image_sizes=(6, 8), batch_size=12
+        PARAMS,
+        epochs=3,
+        optimizer=optimizer,
+        learning_rate=0.05,
+        schedule="cosine",
+        image_sizes=(6, 8),
+        freeze=(0.2, 0.6),
+        batch_size=12,
     )
     augmentation = AugmentationParams(flip="alternating", crop_padding=1, crop_fill="black")
 
