@@ -15,8 +15,10 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose steps for convolutions are made orthogonal; plain Nesterov momentum for all else.
 
     Kernels are taken as matrices [outputs, inputs x height x width], and each is brought back to the norm of an orthogonal
-    matrix before its step. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024); rates and momenta
-    relative to one another as in airbench94_muon of the same author.
+    matrix before its step. Weight decay is part of the gradient; it takes the same share of every other parameter, whatever
+    the rate of its kind, and nothing of kernels, whose norm is set anyway. Jordan et al., "Muon: An optimizer for hidden
+    layers in neural networks" (2024); rates and momenta relative to one another, and where weights decay, as in
+    airbench94_muon of the same author.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, batch_size: int) -> None:
@@ -24,13 +26,13 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             if parameter.requires_grad:
                 kinds[parameter.ndim].append(parameter)
+        matrices, biases = 2.8, 0.22 * batch_size  # There the loss is the sum over a batch, here the mean.
         groups: list[dict[str, Any]] = [
-            {"params": kinds[4], "lr": lr, "momentum": 0.6, "orthogonal": True},
-            {"params": kinds[2], "lr": 2.8 * lr, "momentum": 0.85, "orthogonal": False},
-            # There the loss is the sum over a batch, here the mean.
-            {"params": kinds[1], "lr": 0.22 * lr * batch_size, "momentum": 0.85, "orthogonal": False},
+            {"params": kinds[4], "lr": lr, "momentum": 0.6, "weight_decay": 0.0, "orthogonal": True},
+            {"params": kinds[2], "lr": matrices * lr, "momentum": 0.85, "weight_decay": weight_decay / matrices},
+            {"params": kinds[1], "lr": biases * lr, "momentum": 0.85, "weight_decay": weight_decay / biases},
         ]
-        super().__init__([group for group in groups if group["params"]], {"weight_decay": weight_decay})
+        super().__init__([group for group in groups if group["params"]], {"orthogonal": False})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -91,7 +93,7 @@ def build_optimizer(params: TrainParams, parameters: Iterable[nn.Parameter]) -> 
         Stochastic gradient descent with Nesterov momentum 0.9 (Sutskever et al., "On the importance of initialization and
         momentum in deep learning", 2013); weight decay is part of the gradient.
     muon
-        `Muon`, with weight decay as part of the gradient.
+        `Muon`.
     """
     rate, decay = params.learning_rate, params.weight_decay
     optimizer: torch.optim.Optimizer

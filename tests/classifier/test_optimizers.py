@@ -80,6 +80,18 @@ def test_muon_steps_convolutions_orthogonally_and_all_else_by_the_gradient(param
     assert torch.equal(fixed, torch.ones(5))
 
 
+def test_the_weight_decay_of_muon_takes_the_same_share_of_all_but_convolutions(params: Params) -> None:
+    kernel, matrix, bias = (nn.Parameter(torch.ones(shape)) for shape in ((4, 3, 3, 3), (2, 3), (5,)))
+    settings = dataclasses.replace(params.train, optimizer="muon", learning_rate=0.1, weight_decay=0.5)
+    optimizer = build_optimizer(settings, [kernel, matrix, bias])
+    for parameter in (kernel, matrix, bias):
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(matrix.detach(), torch.full((2, 3), 1 - 0.1 * 0.5 * 1.85))
+    torch.testing.assert_close(bias.detach(), torch.full((5,), 1 - 0.1 * 0.5 * 1.85))
+    torch.testing.assert_close(kernel.detach(), torch.full((4, 3, 3, 3), (4 / kernel.numel()) ** 0.5))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_the_rate_of_every_group_falls_alike(params: Params, optimizer: Literal["adam", "sgd", "muon"]) -> None:
     weights = [nn.Parameter(torch.ones(shape)) for shape in ((2, 2, 3, 3), (2, 2), (2,))]
