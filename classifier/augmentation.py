@@ -32,32 +32,43 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
     InputError
         When an image is too small to reflect that much of it.
     """
-    count, height, width, _ = images.shape
+    count = len(images)
     if params.crop_padding:
         tops, lefts = (torch.randint(2 * params.crop_padding + 1, (count,), generator=generator) for _ in range(2))
-        padded = _padded(images, params.crop_padding, params.crop_fill)
-        crops = padded.unfold(1, height, 1).unfold(2, width, 1).movedim(3, 5)  # a view: image, top, left, row, column, channel
-        images = crops[torch.arange(count), tops, lefts]
+        images = _cropped(_padded(images, params.crop_padding, params.crop_fill), tops, lefts, *images.shape[1:3])
     if params.flip:
         if mirrored is None:
             mirrored = torch.randint(2, (count,), generator=generator, dtype=torch.bool)
-        images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(2), images)
+        chosen = torch.arange(count) + count * mirrored
+        images = torch.cat([images, images.flip(2)]).index_select(0, chosen.to(images.device))
     return images
 
 
+def _cropped(images: Tensor, tops: Tensor, lefts: Tensor, height: int, width: int) -> Tensor:
+    """Cut a window out of each image, row by row, since pixels beside one another can be copied together."""
+    count, full_height, full_width, channels = images.shape
+    rows = images.flatten().unfold(0, width * channels, channels)  # a view: whatever pixel they start at
+    starts = (torch.arange(count) * full_height + tops)[:, None] + torch.arange(height)
+    starts = starts * full_width + lefts[:, None]
+    return rows.index_select(0, starts.flatten().to(images.device)).view(count, height, width, channels)
+
+
 def _padded(images: Tensor, padding: int, fill: Literal["black", "reflection"]) -> Tensor:
+    padded = pad(images, (0, 0, padding, padding, padding, padding))
     if fill == "black":
-        return pad(images, (0, 0, padding, padding, padding, padding))
+        return padded
     height, width = images.shape[1:3]
     if padding >= min(height, width):
         raise InputError(
             f"params.yaml: augmentation.crop_padding: should be less than {min(height, width)} where crop_fill is "
             f"reflection and images have {height}x{width} pixels, got {padding}"
         )
-    for dim in (1, 2):
-        before, after = images.narrow(dim, 1, padding), images.narrow(dim, -1 - padding, padding)
-        images = torch.cat([before.flip(dim), images, after.flip(dim)], dim)
-    return images
+    for dim, length in ((1, height), (2, width)):
+        first, last = padding, padding + length - 1
+        for distance in range(1, padding + 1):
+            padded.select(dim, first - distance).copy_(padded.select(dim, first + distance))
+            padded.select(dim, last + distance).copy_(padded.select(dim, last - distance))
+    return padded
 
 
 def scale(images: Tensor, size: int) -> Tensor:

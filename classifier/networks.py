@@ -1,6 +1,7 @@
 """Networks: lists of layers that take the images as they lie in the data set and give logits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from classifier.description import Description
 from classifier.errors import InputError
 from classifier.params import NetworkParams
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": partial(nn.ReLU, inplace=True), "silu": nn.SiLU, "gelu": nn.GELU}
 WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions of hardly any variance are not blown up
 WHITENING_IMAGES = 5000  # from whose patches the whitening layer is made
 
@@ -32,7 +33,8 @@ class Normalization(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the normalised images."""
-        return (images - self.mean).div_(self.std).permute(0, 3, 1, 2)
+        rows, width = images.flatten(2), images.shape[2]  # A loop over a whole row is faster than one over three channels.
+        return (rows - self.mean.repeat(width)).div_(self.std.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
 
 
 class Whitening(nn.Conv2d):

@@ -206,7 +206,7 @@ class Training:
         # Alternating flips: whoever was mirrored in one epoch is not in the next (Jordan 2024, section 3.6).
         mirrored = None if self.mirrored_first is None else self.mirrored_first[indices] ^ (len(self.epochs) % 2 == 1)
         on_device = indices.to(self.device.name)
-        images = augment(self.images[on_device], self.augmentation, self.generator, mirrored)
+        images = augment(self.images.index_select(0, on_device), self.augmentation, self.generator, mirrored)
         if sizes := self.params.image_sizes:
             images = scale(images, sizes[int(self._progress(step) * len(sizes))])
         return images, self.labels[on_device]
