@@ -1,6 +1,6 @@
 """Optimizers: what turns gradients into steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from classifier.params import TrainParams
 
 MOMENTUM = 0.9
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,48 +40,67 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Change every parameter once."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                if group["weight_decay"]:
-                    gradient = gradient.add(parameter, alpha=group["weight_decay"])
-                state = self.state[parameter]
-                if not state:
-                    state["velocity"] = torch.zeros_like(parameter)
-                velocity = state["velocity"].mul_(group["momentum"]).add_(gradient)
-                step = gradient.add(velocity, alpha=group["momentum"])
-                if group["orthogonal"]:
-                    parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
-                    # Inputs last, as they lie in memory.
-                    rows = step.permute(0, 2, 3, 1)
-                    step = orthogonalize(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
-                parameter.add_(step, alpha=-group["lr"])
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not parameters:
+                continue
+            velocities = [self._velocity(parameter) for parameter in parameters]
+            gradients: Tensors = [parameter.grad for parameter in parameters]
+            # Operations on lists: for kernels as small as these, to call one takes longer than to compute it.
+            if group["weight_decay"]:
+                gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, gradients)
+            steps: Tensors = torch._foreach_add(gradients, velocities, alpha=group["momentum"])
+            if group["orthogonal"]:
+                torch._foreach_div_(parameters, torch._foreach_norm(parameters))
+                torch._foreach_mul_(parameters, [len(parameter) ** 0.5 for parameter in parameters])
+                # Inputs last, as they lie in memory.
+                rows = [step.permute(0, 2, 3, 1) for step in steps]
+                matrices = orthogonalize([kernel.flatten(1) for kernel in rows])
+                steps = [matrix.view(kernel.shape).permute(0, 3, 1, 2) for matrix, kernel in zip(matrices, rows, strict=True)]
+            torch._foreach_add_(parameters, steps, alpha=-group["lr"])
+
+    def _velocity(self, parameter: nn.Parameter) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["velocity"] = torch.zeros_like(parameter)
+        velocity: Tensor = state["velocity"]
+        return velocity
 
 
-def orthogonalize(matrix: Tensor, iterations: int = 3) -> Tensor:
-    """Return about the nearest matrix whose rows, or columns if they are fewer, are orthogonal and of length 1.
+def orthogonalize(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tensor]:
+    """Return of each about the nearest matrix whose rows, or columns if they are fewer, are orthogonal and of length 1.
 
     Newton-Schulz iteration with the quintic of Jordan et al., "Muon" (2024): singular values go to the neighbourhood of 1, not
     to 1 itself, which is all that training needs. An iteration multiplies the matrix X by a polynomial of X X^T from the left;
-    here the small X X^T is iterated, and X multiplied once, at the end. float32 [rows, columns] in and out.
+    here the small X X^T is iterated, of all matrices together in which it has the same size, and X multiplied once, at the
+    end. float32 [rows, columns] in and out.
     """
-    tall = len(matrix) > matrix.shape[1]
-    wide = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
-    square = wide @ wide.T
-    factor = polynomial = _quintic(square)
-    for _ in range(iterations - 1):
-        square = polynomial @ square @ polynomial
-        polynomial = _quintic(square)
-        factor = polynomial @ factor
-    result: Tensor = factor @ wide
-    return result.T if tall else result
+    wide = [matrix.T if len(matrix) > matrix.shape[1] else matrix for matrix in matrices]
+    alike: dict[int, list[int]] = {}
+    for index, matrix in enumerate(wide):
+        alike.setdefault(len(matrix), []).append(index)
+    results = list(matrices)
+    for indices in alike.values():
+        square = torch.stack([wide[index] @ wide[index].T for index in indices])
+        norm = square.diagonal(dim1=1, dim2=2).sum(dim=1).sqrt()[:, None, None] + 1e-7
+        square.div_(norm.square())
+        factor = polynomial = _quintic(square)
+        for _ in range(iterations - 1):
+            square = torch.bmm(torch.bmm(polynomial, square), polynomial)
+            polynomial = _quintic(square)
+            factor = torch.bmm(polynomial, factor)
+        factor.div_(norm)
+        for index, matrix_factor in zip(indices, factor, strict=True):
+            result = matrix_factor @ wide[index]
+            results[index] = result if wide[index] is matrices[index] else result.T
+    return results
 
 
 def _quintic(square: Tensor) -> Tensor:
-    """Return the polynomial that multiplies X, of X X^T."""
-    polynomial = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
-    polynomial.diagonal().add_(3.4445)
+    """Return the polynomial that multiplies X, of X X^T, for [N, rows, rows]."""
+    polynomial = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+    polynomial.diagonal(dim1=1, dim2=2).add_(3.4445)
     return polynomial
 
 

@@ -42,7 +42,7 @@ def test_the_weight_decay_of_sgd_is_part_of_the_gradient(params: Params) -> None
 @pytest.mark.parametrize("shape", [(8, 50), (50, 8), (16, 16)])
 def test_an_orthogonalised_matrix_has_singular_values_about_1(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    result = orthogonalize(matrix, iterations=5)
+    [result] = orthogonalize([matrix], iterations=5)
     values = torch.linalg.svdvals(result)
     assert result.dtype == torch.float32
     assert 0.5 < values.min() < values.max() < 1.5
@@ -51,14 +51,21 @@ def test_an_orthogonalised_matrix_has_singular_values_about_1(shape: tuple[int, 
     torch.testing.assert_close(product, product.T, atol=0.05 * product.norm().item(), rtol=0)
 
 
-@pytest.mark.parametrize("shape", [(8, 50), (50, 8)])
-def test_orthogonalizing_by_the_small_square_is_the_published_iteration(shape: tuple[int, int]) -> None:
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    expected = matrix.double() / matrix.double().norm()
-    for _ in range(3):
-        square = expected @ expected.T
-        expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
-    torch.testing.assert_close(orthogonalize(matrix), expected.float(), atol=1e-4, rtol=0)
+def test_orthogonalizing_many_by_their_small_squares_is_the_published_iteration_of_each() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 50), (8, 30), (50, 8), (16, 16), (3, 5)]
+    matrices = [torch.randn(shape, generator=generator) * 10**power for power, shape in enumerate(shapes)]
+    for matrix, result in zip(matrices, orthogonalize(matrices), strict=True):
+        expected = matrix.double() / matrix.double().norm()
+        for _ in range(3):
+            square = expected @ expected.T
+            expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
+        torch.testing.assert_close(result, expected.float(), atol=1e-4, rtol=0)
+
+
+def test_no_gradient_has_no_direction() -> None:
+    [result] = orthogonalize([torch.zeros(4, 9)])
+    assert torch.equal(result, torch.zeros(4, 9))
 
 
 def test_muon_steps_convolutions_orthogonally_and_all_else_by_the_gradient(params: Params) -> None:
