@@ -316,7 +316,7 @@ def test_weights_that_the_last_step_of_an_epoch_spoils_show_in_its_validation() 
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.01), ("sgd", 0.05), ("muon", 0.24)])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.01), ("sgd", 0.05), ("muon", 0.12)])
 @pytest.mark.parametrize("design", ["study", "airbench"])
 def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
     design: Literal["study", "airbench"],
@@ -332,9 +332,8 @@ def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
     whiten(network, torch.from_numpy(split.images))
     training = Training(network, split, easy_split(30, 2), NO_AUGMENTATION, params, CPU)
     epochs = [training.run_epoch(ignore) for _ in range(20)]
-    learnt = max(epochs, key=lambda epoch: epoch.train_accuracy)  # not the last: at a high constant rate some epochs slip back
-    assert learnt.train_accuracy == 1
-    assert learnt.train_loss < epochs[0].train_loss
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].train_loss < epochs[0].train_loss
     assert best_epoch(epochs).validation_accuracy > 0.9
 
 
