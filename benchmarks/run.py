@@ -2,7 +2,7 @@
 
 The short form takes some three minutes. In it, the seconds of the ordinary way to 82 % are its images a second, as measured
 now, times the epochs that it needed in the full form whose results are committed. The full form runs everything, alternating,
-and quotes medians.
+and quotes medians. Both write after every run what they have, so that one that is stopped leaves the runs before.
 
   python -m benchmarks.run
   python -m benchmarks.run --full --runs 3
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +68,18 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="of the trainings to 82 %% (default: 0)")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default: {OUTPUT}")
     arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error(f"argument --runs: should be 1 or more, got {arguments.runs}")
     if not (PROCESSED / "train.npz").exists():
         sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
     name = "full" if arguments.full else "short"
     try:
-        bench = measure(arguments.full, arguments.runs, arguments.first_seed)
-        values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
-        write_json(arguments.output / f"{name}.json", values)
-        with replacing(arguments.output / f"{name}.md") as temporary:
-            temporary.write_text(as_markdown(values), encoding="utf-8")
-        if bench.cost:
+        for bench in measure(arguments.full, arguments.runs, arguments.first_seed):
+            values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
+            write_json(arguments.output / f"{name}.json", values)
+            with replacing(arguments.output / f"{name}.md") as temporary:
+                temporary.write_text(as_markdown(values), encoding="utf-8")
+        if arguments.full:
             with replacing(arguments.output / "cost.png") as temporary:
                 cost_figure(bench.cost).savefig(temporary, dpi=150)
     except InputError as error:
@@ -86,8 +88,8 @@ def main() -> None:
     print(f"bench: {name}.md and {name}.json are in {arguments.output}")
 
 
-def measure(full: bool, runs: int, first_seed: int) -> Bench:
-    """Measure everything, ours and theirs in turn."""
+def measure(full: bool, runs: int, first_seed: int) -> Iterator[Bench]:
+    """Measure everything, ours and theirs in turn; yields all that there is, after every run and at the end."""
     bench = Bench()
     for run in range(runs):
         bench.notebook.append(child("benchmarks.notebook", f"--images={IMAGES}"))
@@ -96,10 +98,11 @@ def measure(full: bool, runs: int, first_seed: int) -> Bench:
         bench.speedrun.append(pipeline_training("speedrun", first_seed + run))
         if full:
             bench.notebook_to_target.append(child("benchmarks.notebook", f"--until={TARGET}", f"--seed={first_seed + run}"))
+        yield bench
     if full:
         bench.cost = cost()
         bench.pipeline = whole_pipeline()
-    return bench
+        yield bench
 
 
 def child(module: str, *arguments: str) -> dict[str, float]:

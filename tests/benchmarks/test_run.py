@@ -1,10 +1,15 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import benchmarks.run
 from benchmarks.engine import matrix_rate
-from benchmarks.run import Bench, as_markdown, cost_figure, summarize
+from benchmarks.run import Bench, as_markdown, cost_figure, main, summarize
+from classifier.errors import InputError
 
 HARDWARE = {"processor": "Some processor", "threads": 2, "torch": "2"}
 
@@ -62,6 +67,32 @@ def test_a_speedrun_that_misses_the_target_gets_no_ratio_and_says_so() -> None:
     summary = summarize(missed)
     assert summary["target_ratio"] is None
     assert "82% not reached: 20.0 s" in as_markdown({"summary": summary, "hardware": HARDWARE, "pipeline": {}})
+
+
+def test_a_measurement_that_fails_leaves_the_runs_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(full: bool, number: int, first_seed: int) -> Iterator[Bench]:
+        assert (full, number, first_seed) == (False, 3, 7)
+        yield bench()
+        raise InputError("the stage train failed; why, stands above")
+
+    monkeypatch.setattr(benchmarks.run, "measure", measure)
+    monkeypatch.setattr(benchmarks.run, "PROCESSED", tmp_path)
+    (tmp_path / "train.npz").touch()
+    monkeypatch.setattr("sys.argv", ["run", "--runs", "3", "--first-seed", "7", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"bench: the stage train failed"):
+        main()
+    assert len(json.loads((tmp_path / "short.json").read_text())["engine"]) == 3
+    assert (tmp_path / "short.md").read_text().count("|") > 10
+    assert capsys.readouterr().out == ""
+
+
+def test_a_benchmark_of_no_runs_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["run", "--runs", "0"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--runs: should be 1 or more, got 0" in capsys.readouterr().err
 
 
 def test_the_picture_of_the_cost_has_a_point_for_every_measurement() -> None:
