@@ -125,7 +125,7 @@ def confident_mistakes(predictions: Predictions, most: int) -> Figure:
     order = np.argsort(-confidence, kind="stable")[:most]
     columns = min(8, max(1, len(order)))
     rows = max(1, -(-len(order) // columns))
-    figure = Figure(figsize=(max(1.55 * columns, 5), 1.9 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(1.55 * columns, 6.5), 1.9 * rows + 0.6), layout="constrained")
     figure.suptitle(
         "The most confident mistakes: true class, then what it was taken for" if len(order) else "No mistakes", color=INK
     )

@@ -1,8 +1,10 @@
 import gzip
 import io
+import math
 import os
 import pickle
 import tarfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,15 @@ def test_statistics_of_the_channels_are_those_of_the_pixels() -> None:
     mean, std = channel_statistics(images)
     np.testing.assert_allclose(mean, (images / 255).mean(axis=(0, 1, 2)))
     np.testing.assert_allclose(std, (images / 255).std(axis=(0, 1, 2)))
+
+
+def test_statistics_are_rounded_once_so_that_every_processor_gives_the_same() -> None:
+    images = np.random.default_rng(1).integers(256, size=(50, 8, 8, 1), dtype=np.uint8)
+    mean, std = channel_statistics(images)
+    pixels = [Fraction(int(value), 255) for value in images.ravel()]
+    exact = sum(pixels) / len(pixels)
+    assert mean == (float(exact),)
+    assert std == (math.sqrt(sum((pixel - exact) ** 2 for pixel in pixels) / len(pixels)),)
 
 
 def test_a_channel_that_does_not_vary_can_be_divided_by_its_deviation() -> None:

@@ -79,6 +79,14 @@ def test_the_gallery_takes_grey_images_and_fewer_mistakes_than_places(channels: 
     assert len(figure.axes) == 1
 
 
+def test_the_title_of_a_gallery_of_one_mistake_is_not_cut_off() -> None:
+    figure = confident_mistakes(predictions([0], [1]), most=24)
+    figure.canvas.draw()
+    (title,) = figure.texts
+    assert title.get_text().startswith("The most confident")
+    assert 0 <= title.get_window_extent().x0 < title.get_window_extent().x1 <= figure.bbox.width
+
+
 def test_a_model_without_mistakes_has_a_picture_that_says_so() -> None:
     assert "No mistakes" in words(confident_mistakes(predictions([0, 1], [0, 1]), most=24))
     assert "none" in words(confusion_matrix(predictions([0, 1], [0, 1]), most_frequent=3))
