@@ -93,7 +93,8 @@ def build_network(params: NetworkParams, image_shape: Sequence[int], description
     airbench
         For each width two 3x3 convolutions with batch normalisation and an activation after each, and 2x2 max pooling after
         the first; the maximum over all places of each channel; one fully connected layer. The convolutions begin as the
-        identity as far as they can. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.
+        identity as far as they can. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3. The first of
+        them may have 2x2 kernels, which behind a whitening layer see as much of the image as one of 3x3 alone.
 
     Parameters
     ----------
@@ -115,9 +116,11 @@ def build_network(params: NetworkParams, image_shape: Sequence[int], description
     height, width, channels = image_shape
     if params.whitening:
         height, width = height - 1, width - 1
+    if params.design == "airbench" and params.first_kernel_size == 2:
+        height, width = height - 1, width - 1
     poolings = len(params.widths) // 2 if params.design == "study" else len(params.widths)
     if min(height, width) < 2**poolings:
-        needed = 2**poolings + params.whitening
+        needed = 2**poolings + image_shape[0] - height
         raise InputError(
             f"params.yaml: network.widths: {len(params.widths)} widths halve the image {poolings} times, which takes at "
             f"least {needed}x{needed} pixels, got images of {image_shape[0]}x{image_shape[1]}; list fewer widths"
@@ -164,14 +167,16 @@ def _study(params: NetworkParams, channels: int, places: int, classes: int) -> l
 def _airbench(params: NetworkParams, channels: int, classes: int) -> list[nn.Module]:
     activation = ACTIVATIONS[params.activation]
     layers: list[nn.Module] = []
+    kernel_size = params.first_kernel_size
     for inputs, outputs in pairwise([channels, *params.widths]):
-        layers += [_near_identity(inputs, outputs), nn.MaxPool2d(2), _batch_norm(outputs), activation()]
+        layers += [_near_identity(inputs, outputs, kernel_size), nn.MaxPool2d(2), _batch_norm(outputs), activation()]
         layers += [_near_identity(outputs, outputs), _batch_norm(outputs), activation()]
+        kernel_size = 3
     return [*layers, nn.AdaptiveMaxPool2d(1), Flatten(), nn.Linear(params.widths[-1], classes, bias=False)]
 
 
-def _near_identity(inputs: int, outputs: int) -> nn.Conv2d:
-    convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
+def _near_identity(inputs: int, outputs: int, kernel_size: int = 3) -> nn.Conv2d:
+    convolution = nn.Conv2d(inputs, outputs, kernel_size, padding=(kernel_size - 1) // 2, bias=False)
     nn.init.dirac_(convolution.weight.data[:inputs])
     return convolution
 

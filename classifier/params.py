@@ -64,6 +64,7 @@ class NetworkParams:
     logit_scale: Annotated[float, Field(gt=0, le=1000)]
     batch_norm: bool
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
+    first_kernel_size: Annotated[int, Field(ge=2, le=3)]
 
 
 def _checked_flip(value: object) -> object:

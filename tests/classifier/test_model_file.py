@@ -14,7 +14,7 @@ from classifier.params import NetworkParams
 @pytest.fixture
 def model() -> Model:
     description = Description(("no", "yes"), (0.4,), (0.2,))
-    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
     return Model(build_network(params, (8, 8, 1), description, seed=5).state_dict(), params, (8, 8, 1), description)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,7 @@ ONE_CHANNEL = Description(("no", "yes"), (0.3,), (0.2,))
 
 
 def study(widths: tuple[int, ...], *, batch_norm: bool, hidden_width: int) -> NetworkParams:
-    return NetworkParams("study", widths, "relu", False, 1.0, batch_norm, hidden_width)
+    return NetworkParams("study", widths, "relu", False, 1.0, batch_norm, hidden_width, 3)
 
 
 def layers(network: nn.Sequential) -> str:
@@ -87,7 +88,7 @@ def test_the_seed_alone_decides_the_initial_weights_and_the_global_generator_sta
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
 
 
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128, 3)
 
 
 def test_the_design_of_airbench_layer_by_layer() -> None:
@@ -110,10 +111,24 @@ def test_airbench_takes_any_image_size_that_the_pooling_allows() -> None:
 
 
 def test_the_convolutions_of_airbench_begin_as_the_identity() -> None:
-    params = NetworkParams("airbench", (4,), "relu", False, 1.0, True, 1)
+    params = NetworkParams("airbench", (4,), "relu", False, 1.0, True, 1, 3)
     network = build_network(params, (8, 8, 3), THREE_CHANNELS, seed=0)
     images = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(network[1](images)[:, :3], images)
+
+
+def test_the_first_convolution_of_airbench_may_be_2x2_without_padding() -> None:
+    params = dataclasses.replace(AIRBENCH, first_kernel_size=2)
+    network = build_network(params, (6, 7, 1), ONE_CHANNEL, seed=0)
+    convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d) and not isinstance(layer, Whitening)]
+    assert [layer.kernel_size for layer in convolutions] == [(2, 2), (3, 3), (3, 3), (3, 3)]
+    images = torch.randint(256, (3, 6, 7, 1), dtype=torch.uint8)
+    assert network[:4](images).shape == (3, 8, 4, 5)
+    whitened = network[:2](images)
+    torch.testing.assert_close(convolutions[0](whitened)[:, : whitened.shape[1]], whitened[:, :, 1:, 1:][:, :8])
+    assert network(images).shape == (3, 2)
+    with pytest.raises(InputError, match=r"2 widths halve .* at least 6x6 pixels, got images of 5x9"):
+        build_network(params, (5, 9, 1), ONE_CHANNEL, seed=0)
 
 
 def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> None:

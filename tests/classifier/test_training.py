@@ -33,7 +33,7 @@ PARAMS = TrainParams(
     checkpoint_steps=1000,
     precision="float32",
 )
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
 DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -55,7 +55,7 @@ def start(
     batch_norm: bool = True,
 ) -> Training:
     network = build_network(
-        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16), (8, 8, 1), DESCRIPTION, params.seed
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3), (8, 8, 1), DESCRIPTION, params.seed
     )
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
@@ -343,7 +343,7 @@ def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
 def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
 ) -> None:
-    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16)
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3)
     network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
     split = easy_split(32, 1)
     whiten(network, torch.from_numpy(split.images))
