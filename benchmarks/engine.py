@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import WARM_UP
-from classifier.datasets import load_split
-from classifier.description import load_description
-from classifier.device import choose_device
-from classifier.networks import build_network, whiten
+from classifier.data.split import load_dataset_info, load_split
+from classifier.networks.build import build_network, fit_whitening
+from classifier.networks.device import choose_device
 from classifier.params import parse_params, read_yaml
-from classifier.training import Training
-from tools.variant import merge, parse_override, read_variant
+from classifier.training.trainer import Training
+from classifier.variants import merge, parse_override, read_variant
 
 
 def main() -> None:
@@ -44,9 +43,9 @@ def main() -> None:
     train = type(train)(train.images[: arguments.images], train.labels[: arguments.images])
     device = choose_device(params.train.precision)
     network = build_network(
-        params.network, train.images.shape[1:], load_description(arguments.data / "description.json"), params.train.seed
+        params.network, train.images.shape[1:], load_dataset_info(arguments.data / "description.json"), params.train.seed
     )
-    whiten(network, torch.from_numpy(train.images))
+    fit_whitening(network, torch.from_numpy(train.images))
     with FlopCounterMode(display=False) as counter:
         network(torch.from_numpy(train.images[:8])).sum().backward()
     network.zero_grad()

@@ -25,8 +25,8 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
 from benchmarks import WARM_UP
+from classifier.data.sources import sources_of, verified
 from classifier.params import read_params
-from classifier.sources import sources_of, verified
 
 RAW = Path("data/raw")
 WORKERS = 2  # which is faster here than 0 and than 1

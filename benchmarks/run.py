@@ -29,12 +29,13 @@ import torch
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
-from classifier.console import say
-from classifier.datasets import load_split, save_split
-from classifier.errors import InputError
-from classifier.files import replacing, write_json
+from classifier.data.split import load_split, save_split
 from classifier.params import read_yaml
-from tools.variant import merge, read_variant
+from classifier.results.table import write_json
+from classifier.runtime.console import log
+from classifier.runtime.errors import InputError
+from classifier.runtime.files import atomic_write
+from classifier.variants import merge, read_variant
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = Path("docs/benchmarks")
@@ -77,10 +78,10 @@ def main() -> None:
         for bench in measure(arguments.full, arguments.runs, arguments.first_seed):
             values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
             write_json(arguments.output / f"{name}.json", values)
-            with replacing(arguments.output / f"{name}.md") as temporary:
+            with atomic_write(arguments.output / f"{name}.md") as temporary:
                 temporary.write_text(as_markdown(values), encoding="utf-8")
         if arguments.full:
-            with replacing(arguments.output / "cost.png") as temporary:
+            with atomic_write(arguments.output / "cost.png") as temporary:
                 cost_figure(bench.cost).savefig(temporary, dpi=150)
     except InputError as error:
         sys.exit(f"bench: {error}")
@@ -107,7 +108,7 @@ def measure(full: bool, runs: int, first_seed: int) -> Iterator[Bench]:
 
 def child(module: str, *arguments: str) -> dict[str, float]:
     """Run a module of this program in a process of its own, and return the JSON of its last line."""
-    say(f"bench: {module} {' '.join(arguments)}")
+    log(f"bench: {module} {' '.join(arguments)}")
     result = ""
     with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as running:
         for line in running.stdout or ():
@@ -123,7 +124,7 @@ def child(module: str, *arguments: str) -> dict[str, float]:
 
 def pipeline_training(variant: str, seed: int) -> dict[str, float]:
     """Run the stages train and evaluate of a variant as a user does, and return what came of them."""
-    say(f"bench: the stages train and evaluate of {variant}, seed {seed}")
+    log(f"bench: the stages train and evaluate of {variant}, seed {seed}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         values = merge(merge(read_yaml(Path("params.yaml")), read_variant(variant)), {"train": {"seed": seed}})
@@ -160,7 +161,7 @@ def cost() -> list[dict[str, Any]]:
 
 def whole_pipeline() -> dict[str, float]:
     """Run `dvc repro` in a clone with a cache of its own, from nothing and again; seconds of each stage and of both."""
-    say("bench: dvc repro from nothing, in a clone")
+    log("bench: dvc repro from nothing, in a clone")
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name, "clone")
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)

@@ -14,13 +14,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from classifier.errors import InputError
-from classifier.schedules import Schedule
+from classifier.runtime.errors import InputError
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Schedule = Literal["constant", "linear", "cosine"]
 Views = Literal["plain", "mirrored", "shifted"]
 
 

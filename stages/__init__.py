@@ -14,8 +14,8 @@ if not all(find_spec(name) for name in ("pydantic", "torch")):
     sys.exit(f"{sys.executable} lacks the packages of requirements.lock: run make setup, then source .venv/bin/activate")
 
 if starting:
-    from stages.running import end_well
+    from classifier.runtime.stage import install_signal_handlers
 
-    end_well()  # here, before the stage imports PyTorch, which takes seconds in which it can be interrupted too
+    install_signal_handlers()  # here, before the stage imports PyTorch, which takes seconds in which it can be interrupted too
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)

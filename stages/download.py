@@ -7,11 +7,11 @@ params   data.name, data.sources
 
 from pathlib import Path
 
-from classifier.console import say
+from classifier.data.sources import fetch, sources_of
 from classifier.params import read_params
-from classifier.sources import fetch, sources_of
-from stages.places import repository_root
-from stages.running import stage
+from classifier.runtime.console import log
+from classifier.runtime.paths import repository_root
+from classifier.runtime.stage import stage
 
 RAW = Path("data/raw")
 
@@ -20,9 +20,9 @@ def main() -> None:
     """Run the stage."""
     with stage("download", __doc__):
         data = read_params(Path("params.yaml")).data
-        say(f"download: {data.name} from {' or '.join(source.location for source in sources_of(data))}")
+        log(f"download: {data.name} from {' or '.join(source.location for source in sources_of(data))}")
         archive, source = fetch(sources_of(data), RAW, repository_root(Path.cwd()))
-        say(f"download: {archive.stat().st_size:,} bytes from {source.location}, checksum right, in {archive}")
+        log(f"download: {archive.stat().st_size:,} bytes from {source.location}, checksum right, in {archive}")
 
 
 if __name__ == "__main__":

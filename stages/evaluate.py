@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classifier.console import say
-from classifier.datasets import load_split
-from classifier.device import choose_device
-from classifier.files import write_csv, write_json
-from classifier.inference import predict
-from classifier.model_file import load_model
+from classifier.data.split import load_split
+from classifier.networks.device import choose_device
+from classifier.networks.inference import predict
+from classifier.networks.model_file import load_model
 from classifier.params import read_params
-from classifier.predictions import Predictions, save_predictions
-from classifier.scoring import count_confusions, score
-from stages.running import stage
+from classifier.results.predictions import Predictions, save_predictions
+from classifier.results.scoring import count_confusions, score
+from classifier.results.table import write_csv, write_json
+from classifier.runtime.console import log
+from classifier.runtime.stage import stage
 
 MODEL = Path("models/classifier.pt")
 TEST = Path("data/processed/test.npz")
@@ -36,7 +36,7 @@ def main() -> None:
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
         device = choose_device(params.train.precision)
-        say(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
+        log(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
         images = torch.from_numpy(test.images).to(device.name)
         logits = predict(model.build().to(device.name), images, device, params.evaluate.views)
         probabilities = logits.cpu().double().softmax(dim=1).numpy()
@@ -47,7 +47,7 @@ def main() -> None:
         write_json(METRICS, metrics)
         write_csv(CONFUSION_MATRIX, ["actual", "predicted", "count"], count_confusions(test.labels, probabilities, names))
         save_predictions(Predictions(test.labels, probabilities, np.array(names), mistakes, test.images[mistakes]), PREDICTIONS)
-        say(
+        log(
             f"evaluate: test accuracy {metrics['accuracy']:.4f} "
             f"(95 % interval {metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}); "
             f"metrics in {METRICS}, confusion matrix in {CONFUSION_MATRIX}"

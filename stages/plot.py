@@ -7,13 +7,16 @@ params   plot
 
 from pathlib import Path
 
-from classifier.console import say
-from classifier.figures import confident_mistakes, confusion_matrix, learning_curve, scores_by_class
-from classifier.files import replacing
-from classifier.learning_curve import load_curve
+from classifier.figures.class_scores import class_scores_figure
+from classifier.figures.confusion_matrix import confusion_matrix
+from classifier.figures.learning_curve import learning_curve
+from classifier.figures.mistakes import mistakes
 from classifier.params import read_params
-from classifier.predictions import load_predictions
-from stages.running import stage
+from classifier.results.learning_curve import load_curve
+from classifier.results.predictions import load_predictions
+from classifier.runtime.console import log
+from classifier.runtime.files import atomic_write
+from classifier.runtime.stage import stage
 
 CURVE = Path("plots/learning_curve.csv")
 PREDICTIONS = Path("data/predictions.npz")
@@ -25,17 +28,17 @@ def main() -> None:
     with stage("plot", __doc__):
         params = read_params(Path("params.yaml")).plot
         curve, predictions = load_curve(CURVE), load_predictions(PREDICTIONS)
-        say(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
+        log(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
         figures = {
             "learning_curve": learning_curve(curve),
             "confusion_matrix": confusion_matrix(predictions, params.confusions),
-            "class_scores": scores_by_class(predictions),
-            "mistakes": confident_mistakes(predictions, params.mistakes),
+            "class_scores": class_scores_figure(predictions),
+            "mistakes": mistakes(predictions, params.mistakes),
         }
         for name, figure in figures.items():
-            with replacing(PLOTS / f"{name}.png") as temporary:
+            with atomic_write(PLOTS / f"{name}.png") as temporary:
                 figure.savefig(temporary, dpi=params.dots_per_inch)
-        say(f"plot: {', '.join(f'{name}.png' for name in figures)} in {PLOTS}")
+        log(f"plot: {', '.join(f'{name}.png' for name in figures)} in {PLOTS}")
 
 
 if __name__ == "__main__":

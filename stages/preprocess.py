@@ -8,12 +8,13 @@ params   data
 
 from pathlib import Path
 
-from classifier.console import say
-from classifier.datasets import READERS, channel_statistics, save_split, stratified
-from classifier.description import Description, save_description
+from classifier.data.partition import channel_statistics, stratify
+from classifier.data.readers import READERS
+from classifier.data.sources import sources_of, verified
+from classifier.data.split import DatasetInfo, save_dataset_info, save_split
 from classifier.params import read_params
-from classifier.sources import sources_of, verified
-from stages.running import stage
+from classifier.runtime.console import log
+from classifier.runtime.stage import stage
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
@@ -23,14 +24,14 @@ def main() -> None:
     """Run the stage."""
     with stage("preprocess", __doc__):
         data = read_params(Path("params.yaml")).data
-        say(f"preprocess: {data.name}, {data.validation_fraction:g} of the training images held out for validation")
+        log(f"preprocess: {data.name}, {data.validation_fraction:g} of the training images held out for validation")
         archive = READERS[data.name](verified(sources_of(data), RAW))
-        train, validation = stratified(archive.train, data.validation_fraction, data.seed)
+        train, validation = stratify(archive.train, data.validation_fraction, data.seed)
         mean, std = channel_statistics(train.images)
         for name, split in {"train": train, "validation": validation, "test": archive.test}.items():
             save_split(split, PROCESSED / f"{name}.npz")
-        save_description(Description(archive.class_names, mean, std), PROCESSED / "description.json")
-        say(
+        save_dataset_info(DatasetInfo(archive.class_names, mean, std), PROCESSED / "description.json")
+        log(
             f"preprocess: {len(train):,} training, {len(validation):,} validation and {len(archive.test):,} test images in "
             f"{PROCESSED}; mean {_rounded(mean)}, standard deviation {_rounded(std)}"
         )

@@ -16,20 +16,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from classifier.checkpoints import Checkpoint, fingerprint
-from classifier.console import say
-from classifier.datasets import load_split
-from classifier.description import load_description
-from classifier.device import Device, choose_device
-from classifier.files import write_json
-from classifier.learning_curve import best_epoch, save_curve
-from classifier.model_file import Model, save_model
-from classifier.networks import build_network, parameter_count, whiten
-from classifier.params import Params, flatten, read_params
-from classifier.progress import TrainingBar
-from classifier.training import Training
-from stages.places import checkpoint_file, loaded_code
-from stages.running import stage
+from classifier.data.split import load_dataset_info, load_split
+from classifier.networks.build import build_network, fit_whitening, parameter_count
+from classifier.networks.device import Device, choose_device
+from classifier.networks.model_file import Model, save_model
+from classifier.params import Params, flatten, read_params, read_yaml
+from classifier.results.learning_curve import best_epoch, save_curve
+from classifier.results.table import write_json
+from classifier.runtime.console import log
+from classifier.runtime.paths import CODE, checkpoint_file, code_files
+from classifier.runtime.stage import stage
+from classifier.training.checkpoints import Checkpoint, fingerprint
+from classifier.training.progress import TrainingBar
+from classifier.training.trainer import Training
 
 PROCESSED = Path("data/processed")
 MODEL = Path("models/classifier.pt")
@@ -42,13 +41,13 @@ def main() -> None:
     with stage("train", __doc__):
         params = read_params(Path("params.yaml"))
         train, validation = load_split(PROCESSED / "train.npz"), load_split(PROCESSED / "validation.npz")
-        description = load_description(PROCESSED / "description.json")
+        description = load_dataset_info(PROCESSED / "description.json")
         device = choose_device(params.train.precision)
         shape = train.images.shape[1:]
         network = build_network(params.network, shape, description, params.train.seed)
-        whiten(network, torch.from_numpy(train.images))
+        fit_whitening(network, torch.from_numpy(train.images))
         parameters = parameter_count(network)
-        say(
+        log(
             f"train: {parameters:,} parameters, {len(train):,} images, {params.train.epochs} epochs "
             f"on {device.label} in {device.precision}"
         )
@@ -58,7 +57,7 @@ def main() -> None:
         if saved := checkpoint.load():
             training.restore(saved["training"])
             start -= saved["seconds"]
-            say(
+            log(
                 f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {params.train.epochs} epochs done, and "
                 f"{training.epoch_step} of {training.steps_an_epoch} steps of the next"
             )
@@ -95,7 +94,7 @@ def main() -> None:
             },
         )
         checkpoint.remove()
-        say(
+        log(
             f"train: best epoch {best.epoch} of {params.train.epochs}, validation accuracy {best.validation_accuracy:.4f}, "
             f"{seconds:.0f} s; model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
         )
@@ -106,7 +105,8 @@ def _fingerprint(params: Params, device: Device) -> dict[str, str]:
     settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
     del settings["train.checkpoint_steps"]
     data = [PROCESSED / name for name in ("train.npz", "validation.npz", "description.json")]
-    files = loaded_code() | {"stages.train": Path(__file__)} | {path.as_posix(): path for path in data}
+    deps = read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"]
+    files = code_files(deps) | {path.as_posix(): path for path in data}
     return fingerprint(settings | device.record, files)
 
 

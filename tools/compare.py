@@ -21,11 +21,13 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
-from classifier.comparison import Result, as_markdown, as_values, compare, learning_curves
-from classifier.errors import InputError
-from classifier.files import replacing, write_json
-from classifier.learning_curve import load_curve
+from classifier.figures.comparison import learning_curves
 from classifier.params import read_yaml
+from classifier.results.comparison import Result, as_markdown, as_values, compare
+from classifier.results.learning_curve import load_curve
+from classifier.results.table import write_json
+from classifier.runtime.errors import InputError
+from classifier.runtime.files import atomic_write
 from tools import experiments
 
 
@@ -46,9 +48,9 @@ def main() -> None:
         groups = group([(revision, *load(revision)) for revision in expand(arguments.revisions)])
         rows = compare(groups)
         write_json(folder / "comparison.json", as_values(rows))
-        with replacing(folder / "comparison.md") as temporary:
+        with atomic_write(folder / "comparison.md") as temporary:
             temporary.write_text(as_markdown(rows), encoding="utf-8")
-        with replacing(folder / "learning_curves.png") as temporary:
+        with atomic_write(folder / "learning_curves.png") as temporary:
             learning_curves(groups).savefig(temporary, dpi=150)
     except InputError as error:
         sys.exit(f"compare: {error}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from classifier.errors import InputError
 from classifier.params import parse_yaml, read_yaml
+from classifier.runtime.errors import InputError
 
 
 def git(*arguments: str) -> str:

@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from classifier.errors import InputError
-from classifier.files import reading
+from classifier.runtime.errors import InputError
+from classifier.runtime.files import read_output
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 
 def summary(folder: Path, experiment: str | None) -> str:
     """Return the summary of the results in `folder`, which are the workspace's or an experiment's."""
-    with reading(folder / "metrics", "evaluate"):
+    with read_output(folder / "metrics", "evaluate"):
         test, train = (json.loads((folder / "metrics" / f"{name}.json").read_text()) for name in ("test", "train"))
         interval = f"{test['accuracy_low']:.2%} to {test['accuracy_high']:.2%}"
         pictures = [path.as_posix() for path in sorted((folder / "plots").glob("*.png"))]

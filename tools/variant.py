@@ -23,12 +23,10 @@ from typing import Any
 
 import psutil
 
-from classifier.errors import InputError
-from classifier.params import flatten, parse_params, parse_yaml, read_yaml
+from classifier.params import flatten, parse_params, read_yaml
+from classifier.runtime.errors import InputError
+from classifier.variants import PARAMS, merge, parse_override, read_variant, variant_names
 from tools.experiments import remove, rename, up_to_date
-
-PARAMS = Path("params.yaml")
-VARIANTS = Path("variants")
 
 
 def main() -> None:
@@ -71,41 +69,6 @@ def plan(names: Sequence[str], overrides: Sequence[str], seeds: Sequence[int] | 
         else:
             experiments |= {f"{name}-seed-{seed}": merge(differences, {"train": {"seed": seed}}) for seed in seeds}
     return experiments
-
-
-def variant_names() -> list[str]:
-    """Return the names of all variants."""
-    return sorted(path.stem for path in VARIANTS.glob("*.yaml"))
-
-
-def read_variant(name: str) -> Any:
-    """Return what differs from params.yaml in a variant; an empty file differs in nothing."""
-    if name not in variant_names():
-        raise InputError(
-            f"no variant {name!r}; there are {', '.join(variant_names())}; a new one is a file {VARIANTS}/NAME.yaml"
-        )
-    path = VARIANTS / f"{name}.yaml"
-    differences = read_yaml(path) or {}
-    parse_params(merge(read_yaml(PARAMS), differences), str(path))
-    return differences
-
-
-def parse_override(override: str) -> Any:
-    """Turn `section.key=value` into nested dictionaries, the value read as YAML."""
-    key, equals, text = override.partition("=")
-    if not equals or not all(key.split(".")):
-        raise InputError(f"-S {override}: should be KEY=VALUE, as in train.epochs=3")
-    value = parse_yaml(text, f"-S {override}")
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
-
-
-def merge(base: Any, differences: Any) -> Any:
-    """Return nested dictionaries with the values of `differences` in place of those of `base`."""
-    if not (isinstance(base, dict) and isinstance(differences, dict)):
-        return differences
-    return base | {key: merge(base.get(key), value) for key, value in differences.items()}
 
 
 def run(experiments: Mapping[str, Any], jobs: int) -> None:

@@ -6,14 +6,14 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from benchmarks.notebook import study_network
-from classifier.datasets import Split, stratified
-from classifier.description import Description
-from classifier.networks import build_network, parameter_count
+from classifier.data.partition import stratify
+from classifier.data.split import DatasetInfo, Split
+from classifier.networks.build import build_network, parameter_count
 from classifier.params import Params
 
 
 def test_the_peer_with_the_weights_of_the_default_design_gives_the_same_logits(params: Params) -> None:
-    description = Description(tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
+    description = DatasetInfo(tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
     normalization, *layers = build_network(params.network, (32, 32, 3), description, seed=0)
     ours, theirs = nn.Sequential(*layers), study_network()
     weights = dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True))
@@ -29,7 +29,7 @@ def test_the_peer_has_the_split_of_the_default_params(params: Params) -> None:
     labels = np.random.default_rng(0).integers(10, size=1000)
     theirs, _ = train_test_split(np.arange(1000), test_size=0.1, stratify=labels.tolist(), random_state=0)
     places = np.arange(1000, dtype=np.int64)
-    ours, _ = stratified(Split(places.astype(np.uint8), labels), params.data.validation_fraction, params.data.seed)
+    ours, _ = stratify(Split(places.astype(np.uint8), labels), params.data.validation_fraction, params.data.seed)
     assert ours.labels.tolist() == labels[np.sort(theirs)].tolist()
 
 

@@ -9,7 +9,7 @@ import pytest
 import benchmarks.run
 from benchmarks.engine import matrix_rate
 from benchmarks.run import Bench, as_markdown, cost_figure, main, summarize
-from classifier.errors import InputError
+from classifier.runtime.errors import InputError
 
 HARDWARE = {"processor": "Some processor", "threads": 2, "torch": "2"}
 

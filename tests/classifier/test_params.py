@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from classifier.errors import InputError
 from classifier.params import file_name, flatten, parse_params, read_params, read_yaml
+from classifier.runtime.errors import InputError
 from tests.conftest import ROOT
 
 

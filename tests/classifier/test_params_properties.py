@@ -14,19 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from classifier.datasets import Split
-from classifier.description import Description
-from classifier.device import Device
-from classifier.errors import InputError
-from classifier.networks import build_network, whiten
+from classifier.data.split import DatasetInfo, Split
+from classifier.networks.build import build_network, fit_whitening
+from classifier.networks.device import Device
 from classifier.params import Params, flatten, parse_yaml, read_params, read_yaml
-from classifier.training import Training
+from classifier.runtime.errors import InputError
+from classifier.training.trainer import Training
 from tests.conftest import ROOT
 
 VALID = read_yaml(ROOT / "params.yaml")
 KEYS = [key for key in flatten(VALID) if not key.startswith("data.sources")] + ["data.sources.cifar10", "data.sources.digits"]
 SECTIONS = list(VALID)
-DESCRIPTION = Description(("dark", "bright", "striped"), (0.5,), (0.25,))
+DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))
 SPLIT = Split(np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8, 1), np.arange(12) % 3)
 
 SCALARS = st.one_of(
@@ -88,7 +87,7 @@ def train_one_step(params: Params) -> str:
     """Train a step with these params on twelve tiny images; return the line with which it is refused, if it is."""
     try:
         network = build_network(params.network, (8, 8, 1), DESCRIPTION, params.train.seed)
-        whiten(network, torch.from_numpy(SPLIT.images))
+        fit_whitening(network, torch.from_numpy(SPLIT.images))
         device = Device("cpu", "float32" if params.train.precision == "auto" else params.train.precision)
         train = dataclasses.replace(params.train, batch_size=max(12, params.train.batch_size))
         Training(network, SPLIT, SPLIT, params.augmentation, train, device).run_epoch(lambda *_: None)

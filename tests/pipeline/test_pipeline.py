@@ -92,7 +92,7 @@ def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_tr
 
 
 def test_a_word_in_the_plotting_code_draws_anew_and_no_more(repository: Repository) -> None:
-    repository.replace("classifier/figures.py", "Most frequent confusions", "Commonest confusions")
+    repository.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(repository.dvc("repro")) == ["plot"]
 
 

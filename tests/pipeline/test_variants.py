@@ -122,7 +122,7 @@ def test_jobs_give_the_bytes_of_stages_by_hand(study: Repository, tmp_path: Path
 def test_a_change_of_code_or_params_runs_a_variant_again(study: Repository, tmp_path: Path) -> None:
     shutil.copytree(study.folder, tmp_path / "copy")
     copy = study.at(tmp_path / "copy")
-    copy.replace("classifier/figures.py", "Most frequent confusions", "Commonest confusions")
+    copy.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
     copy.set("plot.confusions", "3")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]

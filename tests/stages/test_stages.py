@@ -161,9 +161,9 @@ def file_size_limit(limit: int) -> AbstractContextManager[None]:
 def test_a_full_disk_at_any_output_is_one_line_and_the_results_of_before_are_still_there(
     workspace: Workspace, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from classifier import files
+    from classifier.runtime import files
 
-    whole = files.replacing
+    whole = files.atomic_write
     workspace.run(*ALL)
     before = workspace.files()
     if stage == "download":
@@ -172,7 +172,7 @@ def test_a_full_disk_at_any_output_is_one_line_and_the_results_of_before_are_sti
     for output in OUTPUTS[stage]:
         # The files before this one find room, so that each output in its turn is the one for which there is none.
         @contextmanager
-        def replacing(path: Path, full: str = output) -> Iterator[Path]:
+        def atomic_write(path: Path, full: str = output) -> Iterator[Path]:
             with file_size_limit(0 if path.as_posix() == full else resource.RLIM_INFINITY), whole(path) as temporary:
                 yield temporary
 
@@ -180,8 +180,8 @@ def test_a_full_disk_at_any_output_is_one_line_and_the_results_of_before_are_sti
             for module in [
                 module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")
             ]:
-                if getattr(module, "replacing", None) is whole:
-                    patch.setattr(module, "replacing", replacing)
+                if getattr(module, "atomic_write", None) is whole:
+                    patch.setattr(module, "atomic_write", atomic_write)
             if stage == "download":
                 with file_size_limit(2**14):  # params.yaml is shorter, the archive longer
                     line = workspace.fails(stage)
@@ -253,7 +253,7 @@ def test_a_training_that_diverges_names_epoch_and_step_and_keeps_what_was_there(
 def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from classifier.training import Training
+    from classifier.training.trainer import Training
 
     workspace.values["train"] |= {"checkpoint_steps": 2, "epochs": 3}
     workspace.run("download", "preprocess", "train")

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from classifier.errors import InputError
 from classifier.params import flatten, parse_params, read_yaml
+from classifier.runtime.errors import InputError
+from classifier.variants import merge, parse_override, read_variant
 from tests.conftest import ROOT
-from tools.variant import merge, parse_override, plan, read_variant
+from tools.variant import plan
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,179 @@
+"""Compare the results of two commits: a refactoring must change none of them.
+
+Each commit is checked out into a temporary folder, where its own stages run on digits and for one epoch on CIFAR-10. The model,
+the curve, the predictions and the metrics are then compared: as bytes and, where these differ, value by value, so that a new
+field in a file is told from other weights. Seconds and images a second are left out. Exit status 1 if a value differs.
+
+  python -m benchmarks.commits HEAD~1
+  python -m benchmarks.commits v0.1.0 HEAD --data digits
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from classifier.params import flatten, read_yaml
+from classifier.runtime.console import log
+from classifier.runtime.errors import InputError
+from classifier.variants import merge
+
+ROOT = Path(__file__).parents[1]
+CASES: dict[str, Any] = {"digits": {}, "cifar10": {"train": {"epochs": 1}}}
+ARCHIVE = "cifar-10-python.tar.gz"
+RESULTS = ("models/", "plots/", "metrics/", "data/predictions", "data/mistakes")
+TIMES = {"seconds", "images_per_second"}  # differ in every run
+
+
+def main() -> None:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.commits", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("before", metavar="COMMIT", help="the commit before the change")
+    parser.add_argument("after", metavar="COMMIT", nargs="?", default="HEAD", help="the commit after it (default: HEAD)")
+    parser.add_argument("--data", choices=CASES, nargs="+", default=list(CASES), help="default: %(default)s")
+    arguments = parser.parse_args()
+    same = True
+    try:
+        for case in arguments.data:
+            before, after = (results(commit, case) for commit in (arguments.before, arguments.after))
+            for name in sorted(before.keys() | after.keys()):
+                equal, line = difference(before.get(name), after.get(name))
+                same = same and equal
+                log(f"{case}: {name}: {line}")
+    except InputError as error:
+        sys.exit(f"commits: {error}")
+    log("commits: all values are the same" if same else "commits: values differ, see above")
+    sys.exit(not same)
+
+
+def results(commit: str, case: str) -> dict[str, tuple[str, bytes, dict[str, Any]]]:
+    """Run the stages of a commit; return suffix, bytes and values of each result by its path without the suffix."""
+    found = {}
+    with checkout(commit) as folder:
+        params = merge(merge(read_yaml(folder / "params.yaml"), variant(folder, case)), CASES[case])
+        params["data"] |= {"name": case, "sources": sources(params["data"]["sources"], case)}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        stages = read_yaml(folder / "dvc.yaml")["stages"]
+        for name, stage in stages.items():
+            log(f"commits: {commit}, {case}: {name}")
+            command = [sys.executable, *shlex.split(stage["cmd"])[1:]]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise InputError(f"the stage {name} of {commit} failed: {done.stderr.strip()[-2000:]}")
+            for entry in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
+                path = folder / (entry if isinstance(entry, str) else next(iter(entry)))
+                key = path.relative_to(folder).as_posix()
+                if key.startswith(RESULTS):
+                    found[key.removesuffix(path.suffix)] = (path.suffix, path.read_bytes(), values(path))
+    return found
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """Check a commit out into a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "commit")
+        done = subprocess.run(
+            ["git", "worktree", "add", "--quiet", "--detach", str(folder), commit],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"},
+        )
+        if done.returncode != 0:
+            raise InputError(f"{commit}: {' '.join(done.stderr.split())}")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=False)
+
+
+def variant(folder: Path, case: str) -> Any:
+    """Return what the variant of a data set changes, if the commit has one."""
+    path = folder / "variants" / f"{case}.yaml"
+    return (read_yaml(path) or {}) if path.exists() else {}
+
+
+def sources(of_commit: Any, case: str) -> Any:
+    """Return `data.sources` in the form that the commit takes: places to look in or, of old, archives with checksums."""
+    if case == "digits":
+        return of_commit
+    folders = [ROOT / "data/archives", ROOT.parent / "shared/cifar10", ROOT.parent / "shared"]
+    archives = [folder / ARCHIVE for folder in folders if (folder / ARCHIVE).exists()]
+    if not archives:
+        raise InputError(f"no {ARCHIVE} in {' or '.join(map(str, folders))}; put it there, or compare --data digits alone")
+    if not isinstance(of_commit, Mapping):
+        return [str(archives[0].resolve())]
+    with archives[0].open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    return {**of_commit, "cifar10": [{"location": str(archives[0].resolve()), "checksum": f"sha256:{checksum}"}]}
+
+
+def values(path: Path) -> dict[str, Any]:
+    """Return what a file holds as one dictionary of plain values and arrays."""
+    match path.suffix:
+        case ".json":
+            return flatten(json.loads(path.read_text(encoding="utf-8")))
+        case ".csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            return {column: [row[column] for row in rows] for column in rows[0]}
+        case ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        case ".safetensors":
+            return dict(load_file(path))
+        case ".pt":
+            return flatten(torch.load(path, map_location="cpu", weights_only=True))
+        case _:
+            return {}
+
+
+def difference(
+    before: tuple[str, bytes, dict[str, Any]] | None, after: tuple[str, bytes, dict[str, Any]] | None
+) -> tuple[bool, str]:
+    """Return whether all values in both files are the same, and a line that says what differs."""
+    if before is None or after is None:
+        return True, "only in the commit after" if before is None else "only in the commit before"
+    if before[:2] == after[:2]:
+        return True, f"{before[0]}, the same bytes"
+    then, now = before[2], after[2]
+    changed = [key for key in then if key in now and key not in TIMES and not equal(then[key], now[key])]
+    lines = [
+        f"{len(changed)} values differ: {', '.join(changed)}" if changed else "",
+        f"new: {', '.join(now.keys() - then.keys())}" if now.keys() - then.keys() else "",
+        f"gone: {', '.join(then.keys() - now.keys())}" if then.keys() - now.keys() else "",
+    ]
+    same = not changed and bool(then)
+    return same, "; ".join(filter(None, ["the same values" if same else "" if changed else "other bytes", *lines]))
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Return whether two values are the same; tensors and arrays to the last bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data sets: where their files come from, how they are read, divided and kept."""

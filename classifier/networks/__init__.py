@@ -1,0 +1,1 @@
+"""Networks: how they are built, kept in files and run."""

@@ -1,0 +1,51 @@
+"""Inference: what a network says of images."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from classifier.networks.device import Device
+from classifier.params import Views
+
+BATCH_SIZE = 1000  # images scored at a time, which bounds the memory
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, images: Tensor, device: Device, views: Views = "plain") -> Tensor:
+    """Return the logits, float32 [N, classes], that the network in evaluation mode gives to uint8 images [N, H, W, C].
+
+    views
+        Of each image, over whose logits the mean is taken: `plain` is the image alone, `mirrored` adds its mirror image,
+        `shifted` adds both of them shifted by a pixel down and right and up and left, which have half the weight together.
+        Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.5.
+    """
+    training = network.training
+    network.eval()
+    with device.autocast():
+        logits = torch.cat(
+            [
+                torch.stack([network(view).float() * weight for view, weight in _views(batch, views)]).sum(dim=0)
+                for batch in torch.split(images, BATCH_SIZE)
+            ]
+        )
+    network.train(training)
+    return logits
+
+
+def _views(images: Tensor, views: Views) -> Iterator[tuple[Tensor, float]]:
+    """Yield each view with its weight; the weights add up to 1."""
+    match views:
+        case "plain":
+            yield images, 1.0
+        case "mirrored":
+            yield images, 0.5
+            yield images.flip(2), 0.5
+        case "shifted":
+            _, height, width, _ = images.shape
+            border = pad(images.movedim(3, 1).float(), (1, 1, 1, 1), mode="reflect").to(torch.uint8).movedim(1, 3)
+            shifted = [border[:, start : start + height, start : start + width] for start in (0, 2)]
+            for view, weight in ((images, 0.25), (shifted[0], 0.125), (shifted[1], 0.125)):
+                yield view, weight
+                yield view.flip(2), weight

@@ -1,0 +1,1 @@
+"""Results: the records that stages write and tools read."""

@@ -1,0 +1,1 @@
+"""Runtime: how anything here runs: errors, console, files, paths, stages."""

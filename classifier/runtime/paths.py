@@ -1,0 +1,37 @@
+"""Where things lie that are no output of a stage: the repository, the checkpoint, the code that runs."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+CODE = Path(__file__).parents[2]  # the root of the code that runs
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
+
+    `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
+    """
+    for parent in folder.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return folder
+
+
+def checkpoint_file() -> Path:
+    """Return the place of a checkpoint: in the repository, also when DVC runs an experiment in a temporary copy of it."""
+    here = Path.cwd()
+    root = repository_root(here)
+    if root == here:
+        return Path("checkpoints/train.pt")
+    return root / "checkpoints" / f"{quote(os.environ.get('DVC_EXP_NAME', 'train'), safe='')}.pt"
+
+
+def code_files(deps: Iterable[str]) -> dict[str, Path]:
+    """Return the Python files among the dependencies of a stage, as dvc.yaml lists them: files, and all modules in folders."""
+    found: dict[str, Path] = {}
+    for path in (CODE / name for name in deps):
+        modules = sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" else []
+        found |= {module.relative_to(CODE).as_posix(): module for module in modules}
+    return found

@@ -1,0 +1,1 @@
+"""Training: the loop, augmentation, optimizers, schedules and checkpoints."""

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from classifier.training.checkpoints import Checkpoint, fingerprint
+
+MARKS = {"train.epochs": "15", "data/processed/train.npz": "0" * 64}
+STATE = {"weights": {"a": torch.arange(4.0)}, "step": 3, "best": None}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    checkpoint = Checkpoint(tmp_path / "checkpoints" / "train.pt", MARKS)
+    checkpoint.save(STATE)
+    return checkpoint
+
+
+def test_a_checkpoint_gives_back_its_state(checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    state = checkpoint.load()
+    assert state
+    assert torch.equal(state["weights"]["a"], STATE["weights"]["a"])  # type: ignore[index]
+    assert (state["step"], state["best"]) == (3, None)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_later_state_takes_the_place_of_an_earlier_one_and_nothing_else_is_left(checkpoint: Checkpoint) -> None:
+    checkpoint.save({"step": 4})
+    assert checkpoint.load() == {"step": 4}
+    assert list(checkpoint.path.parent.iterdir()) == [checkpoint.path]
+
+
+def test_without_a_checkpoint_there_is_no_state_and_no_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = Checkpoint(tmp_path / "train.pt", MARKS)
+    assert checkpoint.load() is None
+    checkpoint.remove()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_removed_checkpoint_is_gone(checkpoint: Checkpoint) -> None:
+    checkpoint.remove()
+    assert checkpoint.load() is None
+
+
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        (MARKS | {"train.epochs": "20"}, "train.epochs was 15, is 20"),
+        (MARKS | {"data/processed/train.npz": "1" * 64}, "data/processed/train.npz has changed"),
+        (MARKS | {"train.new": "1"}, "train.new has changed"),
+        (
+            MARKS | {"train.epochs": "1", "data/processed/train.npz": ""},
+            "data/processed/train.npz has changed, train.epochs was 15",
+        ),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_left_alone_with_a_line_saying_what_differs(
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], marks: dict[str, str], reason: str
+) -> None:
+    assert Checkpoint(checkpoint.path, marks).load() is None
+    line = capsys.readouterr().out
+    assert line.startswith(f"train: {checkpoint.path} is of another training ({reason}")
+    assert line.endswith("; starting over\n")
+    assert line.count("\n") == 1
+    assert checkpoint.load() is not None
+
+
+def test_any_damage_is_noticed_and_the_file_set_aside_with_a_line(
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = checkpoint.path.read_bytes()
+    tensor = whole.index(torch.arange(4.0).numpy().tobytes())
+    aside = checkpoint.path.with_name("train.pt.damaged")
+    for damaged in (
+        b"",
+        whole[:20],
+        whole[:-1],
+        b"x" * 1000,
+        whole[:tensor] + bytes([whole[tensor] ^ 1]) + whole[tensor + 1 :],
+    ):
+        checkpoint.path.write_bytes(damaged)
+        assert checkpoint.load() is None
+        assert capsys.readouterr().out == f"train: {checkpoint.path} is damaged, set aside as train.pt.damaged; starting over\n"
+        assert not checkpoint.path.exists()
+        assert aside.read_bytes() == damaged
+    checkpoint.save(STATE)
+    assert checkpoint.load() is not None
+
+
+def test_a_failure_to_save_keeps_the_checkpoint_before(checkpoint: Checkpoint) -> None:
+    with pytest.raises(Exception, match="pickle"):
+        checkpoint.save({"step": lambda: None})
+    state = checkpoint.load()
+    assert state
+    assert state["step"] == 3
+    assert list(checkpoint.path.parent.iterdir()) == [checkpoint.path]
+
+
+def test_a_fingerprint_holds_settings_as_text_and_files_as_their_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert fingerprint({"epochs": 15, "sizes": (1, 2)}, {"data": tmp_path / "file"}) == {
+        "epochs": "15",
+        "sizes": "(1, 2)",
+        "data": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }

@@ -1,0 +1,352 @@
+import dataclasses
+import io
+from contextlib import suppress
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from classifier.data.split import DatasetInfo, Split
+from classifier.networks.build import build_network, fit_whitening
+from classifier.networks.device import Device, choose_device
+from classifier.params import AugmentationParams, NetworkParams, TrainParams
+from classifier.results.learning_curve import best_epoch
+from classifier.runtime.errors import InputError
+from classifier.training.trainer import Training
+
+CPU = Device("cpu", "float32")
+NO_AUGMENTATION = AugmentationParams(flip=False, crop_padding=0, crop_fill="black")
+PARAMS = TrainParams(
+    epochs=1,
+    batch_size=16,
+    learning_rate=0.01,
+    optimizer="adam",
+    schedule="constant",
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    image_sizes=(),
+    freeze=(),
+    seed=0,
+    checkpoint_steps=1000,
+    precision="float32",
+)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
+DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))
+
+
+def easy_split(count: int, seed: int) -> Split:
+    """Images of three classes that a network learns at once: dark, bright, and half of each."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = generator.integers(80, size=(count, 8, 8, 1), dtype=np.uint8)
+    images[labels == 1] += 170
+    images[labels == 2, :, ::2] += 170
+    return Split(images, labels.astype(np.int64))
+
+
+def start(
+    params: TrainParams = PARAMS,
+    augmentation: AugmentationParams = NO_AUGMENTATION,
+    device: Device = CPU,
+    count: int = 32,
+    batch_norm: bool = True,
+) -> Training:
+    network = build_network(
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3), (8, 8, 1), DESCRIPTION, params.seed
+    )
+    return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
+
+
+def ignore(images: int, loss: Tensor, accuracy: Tensor) -> None:
+    pass
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_it_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"], batch_norm: bool) -> None:
+    training = start(device=Device("cpu", precision), batch_norm=batch_norm)
+    epochs = [training.run_epoch(ignore) for _ in range(15)]
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].train_loss < 0.1
+    assert epochs[-1].validation_accuracy > 0.9
+
+
+def test_an_epoch_sees_every_image_once_and_reports_every_step() -> None:
+    training = start(count=37)
+    steps: list[int] = []
+    last: list[float] = []
+
+    def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:
+        steps.append(images)
+        last[:] = [loss.item(), accuracy.item()]
+
+    epoch = training.run_epoch(progress)
+    assert steps == [13, 12, 12]
+    assert last == pytest.approx([epoch.train_loss, epoch.train_accuracy])
+    assert (epoch.epoch, epoch.learning_rate) == (1, 0.01)
+
+
+def test_a_remainder_of_one_image_is_no_batch_of_its_own() -> None:
+    steps: list[int] = []
+    start(count=33).run_epoch(lambda images, _loss, _accuracy: steps.append(images))
+    assert steps == [11, 11, 11]
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch() -> None:
+    # So large a learning rate makes validation go up and down.
+    training = start(dataclasses.replace(PARAMS, learning_rate=0.3), count=64)
+    states = []
+    for _ in range(8):
+        training.run_epoch(ignore)
+        states.append({name: weight.clone() for name, weight in training.network.state_dict().items()})
+    best = max(training.epochs, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    assert best.epoch < 8, "this test needs a best epoch that is not the last"
+    assert all(torch.equal(training.best_weights[name], weight) for name, weight in states[best.epoch - 1].items())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_gives_others() -> None:
+    augmentation = AugmentationParams(flip=True, crop_padding=1, crop_fill="black")
+    weights = []
+    for seed in (1, 1, 2):
+        training = start(dataclasses.replace(PARAMS, seed=seed), augmentation)
+        curve = [training.run_epoch(ignore) for _ in range(2)]
+        weights.append((curve, torch.cat([weight.flatten().float() for weight in training.best_weights.values()])))
+    assert weights[0][0] == weights[1][0]
+    assert torch.equal(weights[0][1], weights[1][1])
+    assert not torch.equal(weights[0][1], weights[2][1])
+
+
+def test_the_validation_split_is_neither_augmented_nor_learned_from() -> None:
+    training = start(augmentation=AugmentationParams(flip=True, crop_padding=1, crop_fill="black"))
+    images = training.validation_images.clone()
+    epoch = training.run_epoch(ignore)
+    training.network.eval()
+    with torch.inference_mode():
+        logits = training.network(images)
+    assert epoch.validation_accuracy == (logits.argmax(1) == training.validation_labels).double().mean().item()
+    assert epoch.validation_loss == pytest.approx(torch.nn.functional.cross_entropy(logits, training.validation_labels).item())
+
+
+def test_the_schedule_goes_over_all_steps_of_all_epochs() -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=4, schedule="linear"))
+    rates = [training.run_epoch(ignore).learning_rate for _ in range(4)]
+    # Two steps an epoch, eight in all: the second of each is step 1, 3, 5 and 7.
+    assert rates == pytest.approx([0.01 * (1 - step / 8) for step in (1, 3, 5, 7)])
+
+
+def test_label_smoothing_is_in_the_training_loss_alone() -> None:
+    plain, smoothed = (start(dataclasses.replace(PARAMS, label_smoothing=smoothing)) for smoothing in (0.0, 0.5))
+    for training in (plain, smoothed):
+        for _ in range(20):
+            training.run_epoch(ignore)
+    # The least loss against targets of 2/3, 1/6 and 1/6 is their entropy, 0.868 nats.
+    assert plain.epochs[-1].train_loss < 0.05
+    assert 0.868 <= smoothed.epochs[-1].train_loss < 1
+    assert smoothed.epochs[-1].validation_loss < 0.868
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    training = start(dataclasses.replace(PARAMS, optimizer="sgd", learning_rate=1000))
+    with pytest.raises(
+        InputError, match=r"loss .* step 2.* is not a finite number: the training diverged; lower train\.learning_rate"
+    ):
+        [training.run_epoch(ignore) for _ in range(5)]
+
+
+def test_the_device_is_deterministic_and_float32_when_asked_for() -> None:
+    device = choose_device("float32")
+    assert device.precision == "float32"
+    assert torch.are_deterministic_algorithms_enabled()
+    assert choose_device("auto").precision in ("float32", "bfloat16")
+
+
+def test_alternating_flips_mirror_every_image_in_one_of_two_epochs() -> None:
+    training = start(augmentation=AugmentationParams(flip="alternating", crop_padding=0, crop_fill="black"))
+    seen: list[Tensor] = []
+    for _ in range(2):
+        seen.append(training._batch(torch.arange(32), 0)[0])
+        training.run_epoch(ignore)
+    mirrored = training.images.flip(2)
+    changes = (training.images != mirrored).flatten(1).any(1)
+    first, second = ((images == mirrored).flatten(1).all(1) for images in seen)
+    assert torch.equal(first[changes], ~second[changes])
+    assert 0 < first[changes].sum() < changes.sum()
+
+
+def test_image_sizes_take_equal_shares_of_the_steps() -> None:
+    params = dataclasses.replace(PARAMS, epochs=3, image_sizes=(6, 5, 8))
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    training = Training(network, easy_split(32, 1), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    sizes = [training._batch(torch.arange(2), step)[0].shape[1] for step in range(6)]
+    assert sizes == [6, 6, 5, 5, 8, 8]
+
+
+def test_an_image_size_that_the_network_cannot_take_is_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match=r"train\.image_sizes: .* got 1"):
+        start(dataclasses.replace(PARAMS, image_sizes=(8, 1)))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+def test_a_frozen_convolution_stays_as_it_is_and_the_others_go_on_learning(optimizer: Literal["adam", "sgd", "muon"]) -> None:
+    params = dataclasses.replace(PARAMS, epochs=4, optimizer=optimizer, freeze=(0.25, 0.5, 0.5))
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    training = Training(network, easy_split(32, 1), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    learnt = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    changed = []
+    for _ in range(4):
+        before = {name: parameter.clone() for name, parameter in learnt.items()}
+        training.run_epoch(ignore)
+        changed.append([name for name, parameter in learnt.items() if not torch.equal(parameter, before[name])])
+    # The weights of each convolution and the bias of the normalisation behind it, in order, and those of the classifier.
+    names = list(learnt)
+    assert changed == [names, names[2:], names[6:], names[6:]]
+
+
+def test_more_convolutions_to_freeze_than_there_are_is_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match=r"train\.freeze: should have at most 2 shares, one for each convolution .*, got 3"):
+        start(dataclasses.replace(PARAMS, freeze=(0.5, 0.5, 0.5)))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_airbench_with_muon_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"]) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=15, optimizer="muon", learning_rate=0.2, schedule="linear", label_smoothing=0.1, image_sizes=(6, 8)
+    )
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    fit_whitening(network, torch.from_numpy(split.images))
+    training = Training(network, split, easy_split(30, 2), NO_AUGMENTATION, params, Device("cpu", precision))
+    epochs = [training.run_epoch(ignore) for _ in range(15)]
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].validation_accuracy > 0.9
+
+
+class StoppedError(Exception):
+    pass
+
+
+def saved(training: Training) -> Any:
+    """The state of a training as it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(training.state(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 5, 7, 8])
+def test_a_training_restored_from_its_state_ends_with_the_same_bytes(
+    optimizer: Literal["adam", "sgd", "muon"], stop_after: int
+) -> None:
+    params = dataclasses.replace(
+        PARAMS,
+        epochs=3,
+        optimizer=optimizer,
+        learning_rate=0.05,
+        schedule="cosine",
+        image_sizes=(6, 8),
+        freeze=(0.2, 0.6),
+        batch_size=12,
+    )
+    augmentation = AugmentationParams(flip="alternating", crop_padding=1, crop_fill="black")
+
+    def begin(network_seed: int) -> Training:
+        network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, network_seed)
+        split = easy_split(32, 1)
+        fit_whitening(network, torch.from_numpy(split.images))
+        return Training(network, split, easy_split(30, 2), augmentation, params, CPU)
+
+    steps = 0
+
+    def stop(*_: object, **__: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            raise StoppedError
+
+    whole, stopped = begin(0), begin(0)
+    with suppress(StoppedError):
+        while steps < stop_after:
+            stopped.run_epoch(stop)
+    resumed = begin(1)
+    resumed.restore(saved(stopped))
+    assert len(resumed.epochs) * 3 + resumed.epoch_step == stop_after
+    for training in (whole, resumed):
+        while len(training.epochs) < 3:
+            training.run_epoch(ignore)
+    assert resumed.epochs == whole.epochs
+    for ours, theirs in (
+        (resumed.best_weights, whole.best_weights),
+        (resumed.network.state_dict(), whole.network.state_dict()),
+    ):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_error_of_a_training_that_diverged_names_the_step_and_no_state_is_given_away() -> None:
+    training = start(dataclasses.replace(PARAMS, batch_size=4))
+
+    def poison(*_: object, **__: object) -> None:
+        if len(training.epochs) == 1 and training.epoch_step == 5:
+            for parameter in training.network.parameters():
+                parameter.data.fill_(torch.nan)
+
+    training.run_epoch(poison)
+    training.state()
+    expected = r"the loss of epoch 2, step 6 of 8, is not a finite number: the training diverged; lower train\.learning_rate"
+    with pytest.raises(InputError, match=expected):
+        training.run_epoch(poison)
+    with pytest.raises(InputError, match=expected):
+        training.state()
+    assert len(training.epochs) == 1
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoils_show_in_its_validation() -> None:
+    training = start()
+
+    def poison(*_: object, **__: object) -> None:
+        if training.epoch_step == 2:
+            for parameter in training.network.parameters():
+                parameter.data.fill_(torch.nan)
+
+    with pytest.raises(InputError, match="the validation loss after epoch 1, step 2, is not a finite number"):
+        training.run_epoch(poison)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.01), ("sgd", 0.05), ("muon", 0.12)])
+@pytest.mark.parametrize("design", ["study", "airbench"])
+def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
+    design: Literal["study", "airbench"],
+    optimizer: Literal["adam", "sgd", "muon"],
+    learning_rate: float,
+    schedule: Literal["constant", "linear", "cosine"],
+) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=20, optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, label_smoothing=0.1
+    )
+    network = build_network(dataclasses.replace(AIRBENCH, design=design, hidden_width=16), (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    fit_whitening(network, torch.from_numpy(split.images))
+    training = Training(network, split, easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    epochs = [training.run_epoch(ignore) for _ in range(20)]
+    assert epochs[-1].train_accuracy == 1
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert best_epoch(epochs).validation_accuracy > 0.9
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu", "gelu"])
+@pytest.mark.parametrize("whitening", [False, True])
+@pytest.mark.parametrize("design", ["study", "airbench"])
+def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
+    design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
+) -> None:
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3)
+    network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(32, 1)
+    fit_whitening(network, torch.from_numpy(split.images))
+    logits = network(torch.from_numpy(split.images))
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
