@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def results(commit: str, case: str) -> dict[str, tuple[str, bytes, dict[str, Any]]]:
-    """Run the stages of a commit; return suffix, bytes and values of each result by its path without the suffix."""
+    """Run the stages of a commit; return suffix, bytes and values of each result by its path, without the suffix that may change."""
     found = {}
     with checkout(commit) as folder:
         params = merge(merge(read_yaml(folder / "params.yaml"), variant(folder, case)), CASES[case])
@@ -81,7 +81,11 @@ def results(commit: str, case: str) -> dict[str, tuple[str, bytes, dict[str, Any
                 path = folder / (entry if isinstance(entry, str) else next(iter(entry)))
                 key = path.relative_to(folder).as_posix()
                 if key.startswith(RESULTS):
-                    found[key.removesuffix(path.suffix)] = (path.suffix, path.read_bytes(), values(path))
+                    found[key if path.suffix == ".png" else key.removesuffix(path.suffix)] = (
+                        path.suffix,
+                        path.read_bytes(),
+                        values(path),
+                    )
     return found
 
 

@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -47,6 +47,22 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_outputs() -> Iterator[Callable[[Path], Path]]:
+    """Give a function that returns a temporary path for an output; at the end of the block all of them move into place.
+
+    When the block fails, none does, and all that stood there before still stands there. A temporary path lies beside its
+    output and has the same suffix; it may become a file or a folder.
+
+    Raises
+    ------
+    OSError
+        Naming the output, when it cannot be written or the disk is full.
+    """
+    with ExitStack() as stack:
+        yield lambda path: stack.enter_context(atomic_write(path))
 
 
 @contextmanager
