@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def results(commit: str, case: str) -> dict[str, tuple[str, bytes, dict[str, Any]]]:
-    """Run the stages of a commit; return suffix, bytes and values of each result by its path, without the suffix that may change."""
+    """Run the stages of a commit; return suffix, bytes and values of each result by its path without the suffix."""
     found = {}
     with checkout(commit) as folder:
         params = merge(merge(read_yaml(folder / "params.yaml"), variant(folder, case)), CASES[case])
