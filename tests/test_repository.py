@@ -301,7 +301,7 @@ def test_the_readme_lists_the_variants_with_their_published_results() -> None:
         assert row["training"] == f"{expected['seconds']} s", name
         measured = re.search(r"version ([\d.]+).*\((.+)\),", (ROOT / f"variants/{name}.yaml").read_text(encoding="utf-8"))
         assert measured
-        assert row["measured by"] == f"{measured[1]}, {measured[2]}", name
+        assert row["measured with"] == f"{measured[1]}, {measured[2]}", name
 
 
 def test_there_is_one_version_number() -> None:
