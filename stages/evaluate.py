@@ -9,18 +9,6 @@ params   evaluate, train.precision
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from classifier.data.split import load_split
-from classifier.networks.device import choose_device
-from classifier.networks.inference import predict
-from classifier.networks.model_file import load_model
-from classifier.params import read_params
-from classifier.results.predictions import Predictions, save_predictions
-from classifier.results.scoring import count_confusions, score
-from classifier.results.table import write_csv, write_json
-from classifier.runtime.console import log
 from classifier.runtime.stage import stage
 
 MODEL = Path("models/classifier.pt")
@@ -33,6 +21,20 @@ PREDICTIONS = Path("data/predictions.npz")
 def main() -> None:
     """Run the stage."""
     with stage("evaluate", __doc__):
+        import numpy as np
+        import torch
+
+        from classifier.data.split import load_split
+        from classifier.networks.device import choose_device
+        from classifier.networks.inference import predict
+        from classifier.networks.model_file import load_model
+        from classifier.params import read_params
+        from classifier.results.predictions import Predictions, save_predictions
+        from classifier.results.scoring import count_confusions, score
+        from classifier.results.table import write_csv, write_json
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
         device = choose_device(params.train.precision)
@@ -43,10 +45,13 @@ def main() -> None:
         names = model.description.class_names
         metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins) | {"views": params.evaluate.views}
         mistakes = np.flatnonzero(probabilities.argmax(axis=1) != test.labels)
+        confusions = count_confusions(test.labels, probabilities, names)
+        predictions = Predictions(test.labels, probabilities, np.array(names), mistakes, test.images[mistakes])
 
-        write_json(METRICS, metrics)
-        write_csv(CONFUSION_MATRIX, ["actual", "predicted", "count"], count_confusions(test.labels, probabilities, names))
-        save_predictions(Predictions(test.labels, probabilities, np.array(names), mistakes, test.images[mistakes]), PREDICTIONS)
+        with atomic_outputs() as place:
+            write_json(place(METRICS), metrics)
+            write_csv(place(CONFUSION_MATRIX), ["actual", "predicted", "count"], confusions)
+            save_predictions(predictions, place(PREDICTIONS))
         log(
             f"evaluate: test accuracy {metrics['accuracy']:.4f} "
             f"(95 % interval {metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}); "

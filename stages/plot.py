@@ -7,15 +7,6 @@ params   plot
 
 from pathlib import Path
 
-from classifier.figures.class_scores import class_scores_figure
-from classifier.figures.confusion_matrix import confusion_matrix
-from classifier.figures.learning_curve import learning_curve
-from classifier.figures.mistakes import mistakes
-from classifier.params import read_params
-from classifier.results.learning_curve import load_curve
-from classifier.results.predictions import load_predictions
-from classifier.runtime.console import log
-from classifier.runtime.files import atomic_write
 from classifier.runtime.stage import stage
 
 CURVE = Path("plots/learning_curve.csv")
@@ -26,6 +17,16 @@ PLOTS = Path("plots")
 def main() -> None:
     """Run the stage."""
     with stage("plot", __doc__):
+        from classifier.figures.class_scores import class_scores_figure
+        from classifier.figures.confusion_matrix import confusion_matrix
+        from classifier.figures.learning_curve import learning_curve
+        from classifier.figures.mistakes import mistakes
+        from classifier.params import read_params
+        from classifier.results.learning_curve import load_curve
+        from classifier.results.predictions import load_predictions
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+
         params = read_params(Path("params.yaml")).plot
         curve, predictions = load_curve(CURVE), load_predictions(PREDICTIONS)
         log(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
@@ -35,9 +36,9 @@ def main() -> None:
             "class_scores": class_scores_figure(predictions),
             "mistakes": mistakes(predictions, params.mistakes),
         }
-        for name, figure in figures.items():
-            with atomic_write(PLOTS / f"{name}.png") as temporary:
-                figure.savefig(temporary, dpi=params.dots_per_inch)
+        with atomic_outputs() as place:
+            for name, figure in figures.items():
+                figure.savefig(place(PLOTS / f"{name}.png"), dpi=params.dots_per_inch)
         log(f"plot: {', '.join(f'{name}.png' for name in figures)} in {PLOTS}")
 
 

@@ -13,22 +13,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from classifier.data.split import load_dataset_info, load_split
-from classifier.networks.build import build_network, fit_whitening, parameter_count
-from classifier.networks.device import Device, choose_device
-from classifier.networks.model_file import Model, save_model
-from classifier.params import Params, flatten, read_params, read_yaml
-from classifier.results.learning_curve import best_epoch, save_curve
-from classifier.results.table import write_json
-from classifier.runtime.console import log
-from classifier.runtime.paths import CODE, checkpoint_file, code_files
 from classifier.runtime.stage import stage
-from classifier.training.checkpoints import Checkpoint, fingerprint
-from classifier.training.progress import TrainingBar
-from classifier.training.trainer import Training
 
 PROCESSED = Path("data/processed")
 MODEL = Path("models/classifier.pt")
@@ -39,6 +24,22 @@ METRICS = Path("metrics/train.json")
 def main() -> None:
     """Run the stage."""
     with stage("train", __doc__):
+        import torch
+        from torch import Tensor
+
+        from classifier.data.split import load_dataset_info, load_split
+        from classifier.networks.build import build_network, fit_whitening, parameter_count
+        from classifier.networks.device import choose_device
+        from classifier.networks.model_file import Model, save_model
+        from classifier.params import flatten, read_params, read_yaml
+        from classifier.results.learning_curve import best_epoch, save_curve
+        from classifier.results.table import write_json
+        from classifier.runtime.console import TrainingBar, log
+        from classifier.runtime.files import atomic_outputs
+        from classifier.runtime.paths import CODE, checkpoint_file, code_files
+        from classifier.training.checkpoints import Checkpoint, fingerprint
+        from classifier.training.trainer import Training
+
         params = read_params(Path("params.yaml"))
         train, validation = load_split(PROCESSED / "train.npz"), load_split(PROCESSED / "validation.npz")
         description = load_dataset_info(PROCESSED / "description.json")
@@ -52,7 +53,11 @@ def main() -> None:
             f"on {device.label} in {device.precision}"
         )
         training = Training(network, train, validation, params.augmentation, params.train, device)
-        checkpoint = Checkpoint(checkpoint_file(), _fingerprint(params, device))
+        settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
+        del settings["train.checkpoint_steps"]
+        data = [PROCESSED / name for name in ("train.npz", "validation.npz", "description.json")]
+        files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"]) | {path.as_posix(): path for path in data}
+        checkpoint = Checkpoint(checkpoint_file(), fingerprint(settings | device.record, files))
         start = time.perf_counter()
         if saved := checkpoint.load():
             training.restore(saved["training"])
@@ -66,48 +71,43 @@ def main() -> None:
             checkpoint.save({"training": training.state(), "seconds": time.perf_counter() - start})
 
         def after_step(images: int, loss: Tensor, accuracy: Tensor) -> None:
-            bar.step(images, loss, accuracy)
+            if bar.advance(images):
+                bar.show(loss.item(), accuracy.item())
             if training.epoch_step % params.train.checkpoint_steps == 0:
                 save()
 
         done = len(training.epochs) * len(train) + training.epoch_step * params.train.batch_size
-        with TrainingBar("train", params.train.epochs, len(train), done) as bar:
+        with TrainingBar(params.train.epochs, len(train), done) as bar:
             while len(training.epochs) < params.train.epochs:
                 epoch = training.run_epoch(after_step)
                 save()
-                bar.show(epoch)
+                bar.start_epoch(epoch.epoch + 1)
+                log(
+                    f"train: epoch {epoch.epoch}/{params.train.epochs}: loss {epoch.train_loss:.3f}, "
+                    f"accuracy {epoch.train_accuracy:.4f}; validation loss {epoch.validation_loss:.3f}, "
+                    f"accuracy {epoch.validation_accuracy:.4f}"
+                )
         seconds = time.perf_counter() - start
 
         best = best_epoch(training.epochs)
-        save_model(Model(training.best_weights, params.network, shape, description), MODEL)
-        save_curve(training.epochs, CURVE)
-        write_json(
-            METRICS,
-            {
-                "best_epoch": best.epoch,
-                "validation_accuracy": best.validation_accuracy,
-                "validation_loss": best.validation_loss,
-                "parameters": parameters,
-                "seconds": round(seconds, 1),
-                "images_per_second": round(len(train) * params.train.epochs / seconds),
-                **device.record,
-            },
-        )
+        metrics = {
+            "best_epoch": best.epoch,
+            "validation_accuracy": best.validation_accuracy,
+            "validation_loss": best.validation_loss,
+            "parameters": parameters,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(len(train) * params.train.epochs / seconds),
+            **device.record,
+        }
+        with atomic_outputs() as place:
+            save_model(Model(training.best_weights, params.network, shape, description), place(MODEL))
+            save_curve(training.epochs, place(CURVE))
+            write_json(place(METRICS), metrics)
         checkpoint.remove()
         log(
             f"train: best epoch {best.epoch} of {params.train.epochs}, validation accuracy {best.validation_accuracy:.4f}, "
             f"{seconds:.0f} s; model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
         )
-
-
-def _fingerprint(params: Params, device: Device) -> dict[str, str]:
-    """Return all on which the bytes of the model depend."""
-    settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
-    del settings["train.checkpoint_steps"]
-    data = [PROCESSED / name for name in ("train.npz", "validation.npz", "description.json")]
-    deps = read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"]
-    files = code_files(deps) | {path.as_posix(): path for path in data}
-    return fingerprint(settings | device.record, files)
 
 
 if __name__ == "__main__":
