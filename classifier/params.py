@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails, PydanticCustomError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from yamlcore import CoreLoader
 
 from classifier.runtime.errors import InputError
 
@@ -149,8 +149,66 @@ def read_params(path: Path) -> Params:
     return parse_params(read_yaml(path), str(path))
 
 
+# Control characters, halves of surrogate pairs, and the line ends of YAML 1.1 that are none in YAML 1.2.
+_ODD_CHARACTER = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BLANK_START = re.compile(r".*\n *(\n|$)")  # of a text in several lines
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Numbers in the notations that PyYAML with yamlcore and ruamel.yaml read alike, with fewer digits than Python's limit.
+_NUMBER = re.compile(
+    r"[-+]?[0-9]{1,100}(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+([eE][-+][0-9]+)?|0x[0-9a-fA-F]{1,100}|0o[0-7]{1,100}"
+)
+# What at least one of the two takes for a number, a date, a merge of dictionaries or a default value.
+_SPECIAL = re.compile(
+    r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+([eE][-+]?[0-9]+)?|[-+][0-9_]+|[-+]?0[box][0-9a-fA-F_]+"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:.*|<<|="
+)
+
+
+class _AmbiguousError(yaml.MarkedYAMLError):
+    """A part of a document that DVC's reader would take for something else."""
+
+
+class _Loader(CoreLoader):  # type: ignore[misc] # yamlcore has no types
+    """PyYAML with the core schema of YAML 1.2; refuses what DVC's reader takes for something else."""
+
+    def fetch_directive(self) -> None:
+        raise _AmbiguousError(problem="should be without directives", problem_mark=self.get_mark())
+
+    def fetch_document_end(self) -> None:
+        raise _AmbiguousError(problem="should be without the end of a document", problem_mark=self.get_mark())
+
+    def fetch_value(self) -> None:
+        if self.peek(1) not in " \n\0":
+            raise _AmbiguousError(problem="should have a space behind the colon", problem_mark=self.get_mark())
+        super().fetch_value()
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        problem = ""
+        if isinstance(event, yaml.AliasEvent):
+            anchored = self.anchors.get(event.anchor)
+            if anchored and anchored.end_mark is None:
+                problem = "should be no alias of a value that contains it"
+        elif event.tag is not None:
+            problem = "should be without a tag"
+        elif isinstance(event, yaml.ScalarEvent):
+            source = str(event.start_mark.buffer)[event.start_mark.index : event.end_mark.index]
+            if event.style in {"|", ">"} and (parent is None or _BLANK_START.match(source)):
+                problem = "should begin with a line of text inside a list or dictionary"
+            elif _SURROGATE.search(event.value):
+                problem = "should be the character instead of escapes of its halves"
+            elif event.implicit[0] and _SPECIAL.fullmatch(event.value) and not _NUMBER.fullmatch(event.value):
+                problem = "should be a plain number (such as 1000, 0.5 or 1e-05) or text in quotes"
+                if event.value == "<<":
+                    problem = "should be the keys to be merged"
+        if problem:
+            raise _AmbiguousError(problem=problem, problem_mark=event.start_mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+
 def read_yaml(path: Path) -> Any:
-    """Read a YAML 1.2 file; a missing file, a duplicate key or a syntax error raises InputError."""
+    """Read a YAML file as `parse_yaml` does; a missing file raises InputError too."""
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -160,14 +218,45 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Read YAML 1.2; `where` names its place in errors. A duplicate key or a syntax error raises InputError."""
+    """Read one YAML 1.2 document (core schema): dictionaries, lists, text, numbers, booleans and None.
+
+    DVC reads the same files with ruamel.yaml. What the two readers would take for different values is an error.
+
+    Parameters
+    ----------
+    text
+        The document; an empty one is None.
+    where
+        Where it comes from (a file, an option), for error messages.
+
+    Raises
+    ------
+    InputError
+        One line with the place and the line number: a syntax error, a duplicate key, a value that DVC would read differently.
+    """
+    where = where if where.isprintable() else json.dumps(where)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if odd := _ODD_CHARACTER.search(text):
+        line = text.count("\n", 0, odd.start()) + 1
+        raise InputError(f"{where}, line {line}: not valid YAML: remove the character {odd[0]!a}")
+    loader = _Loader(text)
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError, TypeError, AttributeError) as error:  # the last four of odd values and tags
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split(" with value")[0].split())
-        raise InputError(f"{where}{line}: not valid YAML: {problem}") from None
+        return loader.get_single_data()
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # the last three of escapes and deep nesting
+        mark = getattr(error, "problem_mark", None) or loader.get_mark()
+        rest = text[mark.index :].partition("\n")[0].strip()
+        got = json.dumps(rest if len(rest) <= 60 else rest[:57] + "...")
+        match error:
+            case _AmbiguousError():
+                problem = f"{error.problem}, got {got}"
+            case RecursionError():
+                problem = "not valid YAML: nested too deeply"
+            case _:
+                problem = " ".join(str(getattr(error, "problem", None) or error).split())
+                if problem.endswith("got '?'"):
+                    problem = "in a list on one line, put text with a '?' in quotes"
+                problem = f"not valid YAML: {problem}" + (f" at {got}" if rest else "")
+        raise InputError(f"{where}, line {mark.line + 1}: {problem}") from None
 
 
 def parse_params(values: Any, where: str) -> Params:
