@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -149,37 +149,38 @@ def read_params(path: Path) -> Params:
     return parse_params(read_yaml(path), str(path))
 
 
-# Control characters, halves of surrogate pairs, and the line ends of YAML 1.1 that are none in YAML 1.2.
+# Control characters, halves of surrogate pairs, and the line ends of YAML 1.1 that YAML 1.2 no longer has.
 _ODD_CHARACTER = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_BLANK_START = re.compile(r".*\n *(\n|$)")  # of a text in several lines
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# Numbers in the notations that PyYAML with yamlcore and ruamel.yaml read alike, with fewer digits than Python's limit.
+# Numbers that yamlcore and ruamel.yaml read alike; Python refuses integers of more than 4300 digits.
 _NUMBER = re.compile(
     r"[-+]?[0-9]{1,100}(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+([eE][-+][0-9]+)?|0x[0-9a-fA-F]{1,100}|0o[0-7]{1,100}"
 )
-# What at least one of the two takes for a number, a date, a merge of dictionaries or a default value.
+# What at least one of the two takes for a number, a date, a default value or a merge of dictionaries.
 _SPECIAL = re.compile(
-    r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+([eE][-+]?[0-9]+)?|[-+][0-9_]+|[-+]?0[box][0-9a-fA-F_]+"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:.*|<<|="
+    r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+([eE][-+]?[0-9]+)?|[-+][0-9_]+"
+    r"|[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+)"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:.*|=|<<"
 )
+_EMPTY_FIRST_LINE = re.compile(r".*\n *(\n|$)")  # of a block of text, below its | or >
 
 
 class _AmbiguousError(yaml.MarkedYAMLError):
-    """A part of a document that DVC's reader would take for something else."""
+    """Part of a document that DVC's reader, ruamel.yaml, would read differently or not at all."""
 
 
 class _Loader(CoreLoader):  # type: ignore[misc] # yamlcore has no types
-    """PyYAML with the core schema of YAML 1.2; refuses what DVC's reader takes for something else."""
+    """PyYAML with the core schema of YAML 1.2; what ruamel.yaml would read differently raises _AmbiguousError."""
 
     def fetch_directive(self) -> None:
         raise _AmbiguousError(problem="should be without directives", problem_mark=self.get_mark())
 
     def fetch_document_end(self) -> None:
-        raise _AmbiguousError(problem="should be without the end of a document", problem_mark=self.get_mark())
+        raise _AmbiguousError(problem="should be without document end markers", problem_mark=self.get_mark())
 
     def fetch_value(self) -> None:
         if self.peek(1) not in " \n\0":
-            raise _AmbiguousError(problem="should have a space behind the colon", problem_mark=self.get_mark())
+            raise _AmbiguousError(problem="should have a space after the colon", problem_mark=self.get_mark())
         super().fetch_value()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -187,24 +188,31 @@ class _Loader(CoreLoader):  # type: ignore[misc] # yamlcore has no types
         problem = ""
         if isinstance(event, yaml.AliasEvent):
             anchored = self.anchors.get(event.anchor)
-            if anchored and anchored.end_mark is None:
-                problem = "should be no alias of a value that contains it"
+            if anchored and anchored.end_mark is None:  # not yet composed as a whole
+                problem = "should not be an alias of a value that contains it"
         elif event.tag is not None:
             problem = "should be without a tag"
         elif isinstance(event, yaml.ScalarEvent):
-            source = str(event.start_mark.buffer)[event.start_mark.index : event.end_mark.index]
-            if event.style in {"|", ">"} and (parent is None or _BLANK_START.match(source)):
-                problem = "should begin with a line of text inside a list or dictionary"
-            elif _SURROGATE.search(event.value):
-                problem = "should be the character instead of escapes of its halves"
-            elif event.implicit[0] and _SPECIAL.fullmatch(event.value) and not _NUMBER.fullmatch(event.value):
-                problem = "should be a plain number (such as 1000, 0.5 or 1e-05) or text in quotes"
-                if event.value == "<<":
-                    problem = "should be the keys to be merged"
+            problem = _ambiguity_of_scalar(event, is_root=parent is None)
         if problem:
             raise _AmbiguousError(problem=problem, problem_mark=event.start_mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
+
+
+def _ambiguity_of_scalar(event: Any, is_root: bool) -> str:
+    """Return what this scalar should be instead where ruamel.yaml would read it differently, otherwise an empty string."""
+    plain = event.implicit[0]
+    if plain and event.value == "<<":
+        return "should be the keys that are to be merged"
+    if plain and _SPECIAL.fullmatch(event.value) and not _NUMBER.fullmatch(event.value):
+        return "should be a plain number, such as 1000, 0.5 or 1e-05, or text in quotes"
+    if _SURROGATE.search(event.value):
+        return "should be a character instead of the escaped halves of a surrogate pair"
+    source = event.start_mark.buffer[event.start_mark.index : event.end_mark.index]
+    if event.style in {"|", ">"} and (is_root or _EMPTY_FIRST_LINE.match(source)):
+        return "should start with a line of text, below a key"
+    return ""
 
 
 def read_yaml(path: Path) -> Any:
@@ -254,7 +262,7 @@ def parse_yaml(text: str, where: str) -> Any:
             case _:
                 problem = " ".join(str(getattr(error, "problem", None) or error).split())
                 if problem.endswith("got '?'"):
-                    problem = "in a list on one line, put text with a '?' in quotes"
+                    problem = "put text with a '?' in quotes"
                 problem = f"not valid YAML: {problem}" + (f" at {got}" if rest else "")
         raise InputError(f"{where}, line {mark.line + 1}: {problem}") from None
 
@@ -268,14 +276,23 @@ def parse_params(values: Any, where: str) -> Params:
         As `read_params`.
     """
     try:
-        # In JSON, lists stand for tuples even in strict mode. Dates and other YAML extras become text, which no key takes.
-        return TypeAdapter(Params).validate_json(json.dumps(values, default=str))
+        return TypeAdapter(Params).validate_json(json.dumps(values))  # in JSON, lists stand for tuples even in strict mode
     except ValidationError as error:
         # A misspelt key is both unknown and missing: the unknown one says more.
         complaints = sorted(error.errors(), key=lambda complaint: complaint["type"] != "unexpected_keyword_argument")
-        raise InputError(f"{where}: {_in_one_line(complaints[0])}") from None
-    except (TypeError, ValueError, RecursionError) as error:  # of keys and values for which JSON has no form
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {_older_form(complaints) or _in_one_line(complaints[0])}") from None
+
+
+def _older_form(complaints: Sequence[ErrorDetails]) -> str:
+    """Return what to change in params from versions in which `data.sources` listed archives with their checksums."""
+    changes = []
+    if any(complaint["loc"][:2] == ("data", "sources") and isinstance(complaint["input"], dict) for complaint in complaints):
+        changes.append("in data, list the places to look in first, without checksums: sources: [data/archives, ../shared]")
+    if any(complaint["loc"] == ("train", "checkpoint_steps") for complaint in complaints):
+        changes.append("in train, remove checkpoint_steps")
+    if changes and any(complaint["loc"] == ("train", "device") and complaint["type"] == "missing" for complaint in complaints):
+        changes.append("in train, add device: auto")
+    return f"has the form of an earlier version; {'; '.join(changes)}" if changes else ""
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
