@@ -133,9 +133,7 @@ def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository
     repository.replace("classifier/data/registry.py", "package://scikit-learn/", "package://no-such-package/")
     repository.set("data.sources", "[nowhere]")
     output = repository.dvc("repro", "--force", "download", fails=True)
-    assert (
-        "download: no place has all files of digits: nowhere (no such file or directory); package://no-such" in output
-    )
+    assert "download: no place has all files of digits: nowhere (no such file or directory); package://no-such" in output
     assert "Traceback" not in output
     assert repository.content(before) == before
 
