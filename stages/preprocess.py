@@ -1,8 +1,8 @@
 """Divide the images into training, validation and test split, and measure the training split.
 
 reads    data/raw/
-writes   data/processed/train.npz, validation.npz, test.npz: images uint8 [N, H, W, C] and labels int64 [N]
-         data/processed/description.json: class names, mean and standard deviation of the training images by channel
+writes   data/processed/train.safetensors, validation.safetensors, test.safetensors: images uint8 [N, H, W, C], labels int64 [N]
+         data/processed/dataset.json: class names, mean and standard deviation of the training images by channel
 params   data.name, data.seed, data.validation_fraction
 """
 
@@ -33,8 +33,8 @@ def main() -> None:
         mean, std = channel_statistics(train.images)
         with atomic_outputs() as place:
             for name, split in {"train": train, "validation": validation, "test": images.test}.items():
-                save_split(split, place(PROCESSED / f"{name}.npz"))
-            save_dataset_info(DatasetInfo(images.class_names, mean, std), place(PROCESSED / "description.json"))
+                save_split(split, place(PROCESSED / f"{name}.safetensors"))
+            save_dataset_info(DatasetInfo(images.class_names, mean, std), place(PROCESSED / "dataset.json"))
         log(
             f"preprocess: {len(train):,} training, {len(validation):,} validation and {len(images.test):,} test images in "
             f"{PROCESSED}; mean {_rounded(mean)}, standard deviation {_rounded(std)}"

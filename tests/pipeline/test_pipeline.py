@@ -19,14 +19,15 @@ from tests.servers import ResumableFile, content, redirect, serving
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
     "data/raw",
-    "data/processed/train.npz",
-    "data/processed/validation.npz",
-    "data/processed/test.npz",
-    "data/processed/description.json",
+    "data/processed/train.safetensors",
+    "data/processed/validation.safetensors",
+    "data/processed/test.safetensors",
+    "data/processed/dataset.json",
     "models/classifier.pt",
     "metrics/train.json",
     "plots/learning_curve.csv",
     "data/predictions.npz",
+    "data/mistakes.npz",
     "metrics/test.json",
     "plots/confusion_matrix.csv",
     "plots/learning_curve.png",
@@ -69,7 +70,9 @@ def test_the_metrics_are_right_about_what_was_trained(made: Repository) -> None:
     assert [row["epoch"] for row in curve] == ["1", "2"]
     best = max(curve, key=lambda row: float(row["validation_accuracy"]))
     assert train["best_epoch"] == int(best["epoch"])
-    assert train["validation_accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=1e-6)
+    # The curve is computed in the precision of the training, the metrics in float32: a few of 144 images may differ.
+    assert train["validation_accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=0.03)
+    assert 0 < train["training_accuracy"] <= 1
     assert test["accuracy_low"] < test["accuracy"] < test["accuracy_high"]
     with (made.folder / "plots/confusion_matrix.csv").open() as file:
         cells = list(csv.DictReader(file))
@@ -200,7 +203,7 @@ def test_what_a_user_put_into_data_raw_is_moved_and_used(repository: Repository)
 
 
 def test_a_damaged_file_is_one_line(repository: Repository) -> None:
-    for name, stage in {"data/raw/digits.csv": "preprocess", "data/processed/train.npz": "train"}.items():
+    for name, stage in {"data/raw/digits.csv": "preprocess", "data/processed/train.safetensors": "train"}.items():
         path = repository.folder / name
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[:1000])
