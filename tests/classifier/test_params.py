@@ -110,7 +110,7 @@ def test_a_key_that_would_break_the_line_is_shown_escaped(values: Any) -> None:
 
 
 OLD_SOURCES = {"digits": [{"location": "package://scikit-learn/digits.csv.gz", "checksum": f"sha256:{'0' * 64}"}]}
-NEW_SOURCES = "in data, list the places to look in first, without checksums: sources: [data/archives, ../shared]"
+NEW_SOURCES = "data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]"
 
 
 @pytest.mark.xfail("checkpoint_steps" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
@@ -119,11 +119,11 @@ NEW_SOURCES = "in data, list the places to look in first, without checksums: sou
     [
         (
             {"data": {"sources": OLD_SOURCES}, "train": {"checkpoint_steps": 1000}},
-            [NEW_SOURCES, "in train, remove checkpoint_steps", "in train, add device: auto"],
+            [NEW_SOURCES, "train.checkpoint_steps should be removed", "train.device should be added, as in device: auto"],
         ),
         ({"data": {"sources": OLD_SOURCES}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
         ({"data": {"sources": OLD_SOURCES["digits"]}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
-        ({"train": {"checkpoint_steps": 1000, "device": "cpu"}}, ["in train, remove checkpoint_steps"]),
+        ({"train": {"checkpoint_steps": 1000, "device": "cpu"}}, ["train.checkpoint_steps should be removed"]),
     ],
 )
 def test_params_of_an_earlier_version_are_refused_with_what_to_change(values: Any, older: Any, changes: list[str]) -> None:
