@@ -71,7 +71,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error(f"argument --runs: should be 1 or more, got {arguments.runs}")
-    if not (PROCESSED / "train.npz").exists():
+    if not (PROCESSED / "train.safetensors").exists():
         sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
     name = "full" if arguments.full else "short"
     try:
@@ -150,11 +150,11 @@ def cost() -> list[dict[str, Any]]:
         points.append(("width", factor, [f"--set-param=network.widths={wider}", f"--images={IMAGES}"]))
     points += [("threads", count, [f"--threads={count}", f"--images={IMAGES}"]) for count in sorted({1, threads})]
     measured = [{"of": of, "value": value} | child("benchmarks.engine", "augmented", *more) for of, value, more in points]
-    train = load_split(PROCESSED / "train.npz")
+    train = load_split(PROCESSED / "train.safetensors")
     for share in (0.25, 0.5, 1.0):
         with tempfile.TemporaryDirectory() as name:  # fewer images from the file on, or the memory would be that of all
             shutil.copytree(PROCESSED, name, dirs_exist_ok=True)
-            save_split(train.take(np.arange(round(len(train) * share))), Path(name, "train.npz"))
+            save_split(train.take(np.arange(round(len(train) * share))), Path(name, "train.safetensors"))
             measured.append({"of": "images", "value": share} | child("benchmarks.engine", "augmented", f"--data={name}"))
     return measured
 

@@ -21,6 +21,8 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Schedule = Literal["constant", "linear", "cosine"]
+Precision = Literal["auto", "float32", "bfloat16"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
 
 
@@ -103,8 +105,8 @@ class TrainParams:
     image_sizes: tuple[Annotated[int, Field(ge=1, le=256)], ...]
     freeze: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], AfterValidator(_checked_freeze)]
     seed: Seed
-    checkpoint_steps: Count
-    precision: Literal["auto", "float32", "bfloat16"]
+    device: DeviceName
+    precision: Precision
 
 
 @dataclass(frozen=True, config=STRICT)

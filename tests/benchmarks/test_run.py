@@ -79,7 +79,7 @@ def test_a_measurement_that_fails_leaves_the_runs_before_it(
 
     monkeypatch.setattr(benchmarks.run, "measure", measure)
     monkeypatch.setattr(benchmarks.run, "PROCESSED", tmp_path)
-    (tmp_path / "train.npz").touch()
+    (tmp_path / "train.safetensors").touch()
     monkeypatch.setattr("sys.argv", ["run", "--runs", "3", "--first-seed", "7", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"bench: the stage train failed"):
         main()

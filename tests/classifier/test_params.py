@@ -71,7 +71,7 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, freeze, seed, checkpoint_steps, precision"
+        "weight_decay, label_smoothing, image_sizes, freeze, seed, device, precision"
     )
 
 
