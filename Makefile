@@ -47,7 +47,7 @@ table: $(READY) ## list the experiments on this commit: what differs, and what c
 plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
-bench: $(READY) ## measure speed beside the ordinary way, in three minutes (FULL=1: everything, with medians, some hours)
+bench: $(READY) ## compare the speed with a conventional training loop, in three minutes (FULL=1: everything, with medians, some hours)
 	@dvc repro --quiet preprocess
 	@python -m benchmarks.run $(if $(FULL),--full --runs 3)
 

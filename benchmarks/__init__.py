@@ -1,3 +1,3 @@
-"""What measures speed, with the ordinary way of doing it beside ours."""
+"""Benchmarks: speed of this program, compared with a conventional training loop."""
 
-WARM_UP = 20  # steps before the clock of images a second starts
+WARM_UP = 20  # steps before the measurement of images per second starts

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import WARM_UP
@@ -39,11 +38,11 @@ def main() -> None:
     for override in ["train.epochs=1", *arguments.set_param]:
         values = merge(values, parse_override(override))
     params = parse_params(values, "the variant")
-    train, validation = load_split(arguments.data / "train.npz"), load_split(arguments.data / "validation.npz")
+    train, validation = load_split(arguments.data / "train.safetensors"), load_split(arguments.data / "validation.safetensors")
     train = type(train)(train.images[: arguments.images], train.labels[: arguments.images])
-    device = choose_device(params.train.precision)
+    device = choose_device(params.train.device, params.train.precision)
     network = build_network(
-        params.network, train.images.shape[1:], load_dataset_info(arguments.data / "description.json"), params.train.seed
+        params.network, train.images.shape[1:], load_dataset_info(arguments.data / "dataset.json"), params.train.seed
     )
     fit_whitening(network, torch.from_numpy(train.images))
     with FlopCounterMode(display=False) as counter:
@@ -52,10 +51,7 @@ def main() -> None:
     training = Training(network, train, validation, params.augmentation, params.train, device)
     steps: list[tuple[int, float]] = []
 
-    def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:  # noqa: ARG001
-        steps.append((images, time.perf_counter()))
-
-    training.run_epoch(progress)
+    training.run_epoch(lambda images: steps.append((images, time.perf_counter())))
     warm, *timed = steps[WARM_UP - 1 :]
     print(
         json.dumps(

@@ -1,4 +1,4 @@
-"""The ordinary way to train the study's network, as it is written in a notebook: the peer of every benchmark.
+"""A conventional training loop for the study's network, as in many notebooks: the baseline of every benchmark.
 
 torchvision's reader of CIFAR-10, a DataLoader with worker processes, transforms of one image at a time, float32, Adam; the same
 design, split, augmentation and seed as params.yaml. Prints one line of JSON.

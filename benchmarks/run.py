@@ -1,8 +1,9 @@
-"""Measure this program beside the ordinary way, and write docs/benchmarks: a table, JSON, and in full a picture of the cost.
+"""Measure the speed of this program and of a conventional training loop (benchmarks/notebook.py), and write docs/benchmarks.
 
-The short form takes some three minutes. In it, the seconds of the ordinary way to 82 % are its images a second, as measured
-now, times the epochs that it needed in the full form whose results are committed. The full form runs everything, alternating,
-and quotes medians. Both write after every run what they have, so that one that is stopped leaves the runs before.
+The short form takes about three minutes. It estimates the conventional loop's time to 82 % from its speed, measured now, and
+from the number of epochs that it needed in the committed full form. The full form measures everything, alternating between both
+programs, and draws the cost. Figures are medians over runs. Results are written after every run, so that an interrupted
+benchmark keeps them.
 
   python -m benchmarks.run
   python -m benchmarks.run --full --runs 3
@@ -48,7 +49,7 @@ ALL_ARITHMETIC = ["--set-param=train.image_sizes=[]", "--set-param=train.freeze=
 
 @dataclasses.dataclass
 class Bench:
-    """What has been measured; a list has one entry a run."""
+    """Measurements; each list has one entry per run."""
 
     notebook: list[dict[str, float]] = dataclasses.field(default_factory=list)
     engine: list[dict[str, float]] = dataclasses.field(default_factory=list)
@@ -64,14 +65,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--full", action="store_true", help="with the ordinary way to 82 %%, the cost and the whole pipeline")
+    parser.add_argument(
+        "--full", action="store_true", help="also time the conventional loop to 82 %%, the cost and the pipeline"
+    )
     parser.add_argument("--runs", type=int, default=1, metavar="N", help="of each measurement (default: 1)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="of the trainings to 82 %% (default: 0)")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default: {OUTPUT}")
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error(f"argument --runs: should be 1 or more, got {arguments.runs}")
-    if not (PROCESSED / "train.npz").exists():
+    if not (PROCESSED / "train.safetensors").exists():
         sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
     name = "full" if arguments.full else "short"
     try:
@@ -90,7 +93,7 @@ def main() -> None:
 
 
 def measure(full: bool, runs: int, first_seed: int) -> Iterator[Bench]:
-    """Measure everything, ours and theirs in turn; yields all that there is, after every run and at the end."""
+    """Measure everything, alternating between both programs; yield all results so far after every run and at the end."""
     bench = Bench()
     for run in range(runs):
         bench.notebook.append(child("benchmarks.notebook", f"--images={IMAGES}"))
@@ -107,7 +110,7 @@ def measure(full: bool, runs: int, first_seed: int) -> Iterator[Bench]:
 
 
 def child(module: str, *arguments: str) -> dict[str, float]:
-    """Run a module of this program in a process of its own, and return the JSON of its last line."""
+    """Run a module of this program in a separate process, and return the JSON of its last line."""
     log(f"bench: {module} {' '.join(arguments)}")
     result = ""
     with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as running:
@@ -117,13 +120,13 @@ def child(module: str, *arguments: str) -> dict[str, float]:
             else:
                 print(line, end="", file=sys.stderr)
     if running.returncode != 0:
-        raise InputError(f"{module} failed; why, stands above")
+        raise InputError(f"{module} failed; see the output above")
     figures: dict[str, float] = json.loads(result)
     return figures
 
 
 def pipeline_training(variant: str, seed: int) -> dict[str, float]:
-    """Run the stages train and evaluate of a variant as a user does, and return what came of them."""
+    """Run the stages train and evaluate of a variant as a user does, and return seconds of training and test accuracy."""
     log(f"bench: the stages train and evaluate of {variant}, seed {seed}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,13 +138,13 @@ def pipeline_training(variant: str, seed: int) -> dict[str, float]:
             command = [sys.executable, "-m", f"stages.{stage}"]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
             if subprocess.run(command, cwd=folder, env=environment, stdout=sys.stderr, check=False).returncode != 0:
-                raise InputError(f"the stage {stage} failed; why, stands above")
+                raise InputError(f"the stage {stage} failed; see the output above")
         trained, tested = (json.loads((folder / f"metrics/{name}.json").read_text()) for name in ("train", "test"))
     return {"seed": seed, "seconds": trained["seconds"], "accuracy": tested["accuracy"]}
 
 
 def cost() -> list[dict[str, Any]]:
-    """Measure an epoch of the default network at other numbers of images, widths and threads than its own."""
+    """Measure one epoch of the default network with other numbers of images, widths and threads."""
     threads = torch.get_num_threads()
     points: list[tuple[str, float, list[str]]] = []
     widths = read_yaml(Path("params.yaml"))["network"]["widths"]
@@ -150,17 +153,17 @@ def cost() -> list[dict[str, Any]]:
         points.append(("width", factor, [f"--set-param=network.widths={wider}", f"--images={IMAGES}"]))
     points += [("threads", count, [f"--threads={count}", f"--images={IMAGES}"]) for count in sorted({1, threads})]
     measured = [{"of": of, "value": value} | child("benchmarks.engine", "augmented", *more) for of, value, more in points]
-    train = load_split(PROCESSED / "train.npz")
+    train = load_split(PROCESSED / "train.safetensors")
     for share in (0.25, 0.5, 1.0):
         with tempfile.TemporaryDirectory() as name:  # fewer images from the file on, or the memory would be that of all
             shutil.copytree(PROCESSED, name, dirs_exist_ok=True)
-            save_split(train.take(np.arange(round(len(train) * share))), Path(name, "train.npz"))
+            save_split(train.take(np.arange(round(len(train) * share))), Path(name, "train.safetensors"))
             measured.append({"of": "images", "value": share} | child("benchmarks.engine", "augmented", f"--data={name}"))
     return measured
 
 
 def whole_pipeline() -> dict[str, float]:
-    """Run `dvc repro` in a clone with a cache of its own, from nothing and again; seconds of each stage and of both."""
+    """Run `dvc repro` in a clone with an empty cache and again with nothing to do; return seconds of the stages and of both."""
     log("bench: dvc repro from nothing, in a clone")
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name, "clone")
@@ -172,7 +175,7 @@ def whole_pipeline() -> dict[str, float]:
         stage = "start"
         command = [sys.executable, "-m", "dvc", "repro"]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        # By force, since Git brings the pictures along, and DVC would not draw them again.
+        # --force: the clone has the pictures from Git, which DVC would not draw again.
         with subprocess.Popen([*command, "--force"], cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as running:
             for line in running.stdout or ():
                 print(line, end="", file=sys.stderr)
@@ -188,7 +191,7 @@ def whole_pipeline() -> dict[str, float]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the hardware and versions that the figures depend on."""
     models = [line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")]
     return {
         "processor": models[0] if models else platform.processor(),
@@ -261,15 +264,15 @@ def as_markdown(values: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['threads']} threads, {summary['precision']}, no GPU, torch {machine['torch']}; "
         f"{'medians over ' + str(summary['runs']) + ' runs' if summary['runs'] > 1 else 'one run'}.",
         "",
-        "| | ordinary way | this program | ratio |",
+        "| | conventional loop | this program | ratio |",
         "| --- | --- | --- | --- |",
-        f"| images a second, the study's design | {summary['notebook_images_per_second']:,.0f} | "
+        f"| images per second, the study's design | {summary['notebook_images_per_second']:,.0f} | "
         f"{summary['engine_images_per_second']:,.0f} | {summary['engine_ratio']:.2f} times |",
         f"| seconds of training to {TARGET:.0%} on the test split | {notebook_target} | "
         f"{reached}{summary['speedrun_seconds']:.1f} s (`speedrun`, {summary['speedrun_accuracy']:.1%}{lowest}) | {ratio} |",
-        f"| peak memory, the study's design | {summary['notebook_megabytes']:,.0f} MB and its workers | "
+        f"| peak memory, the study's design | {summary['notebook_megabytes']:,.0f} MB, without worker processes | "
         f"{summary['engine_megabytes']:,.0f} MB | |",
-        f"| share of the rate of matrix multiplication ({summary['matrix_gigaflops']:.0f} GFLOP/s) | | "
+        f"| share of the matrix-multiplication rate ({summary['matrix_gigaflops']:.0f} GFLOP/s) | | "
         f"{summary['engine_share']:.0%} (`speedrun` {summary['speedrun_share']:.0%}) | |",
     ]
     if pipeline := values["pipeline"]:

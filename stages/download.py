@@ -7,10 +7,6 @@ params   data.name, data.sources
 
 from pathlib import Path
 
-from classifier.data.sources import fetch, sources_of
-from classifier.params import read_params
-from classifier.runtime.console import log
-from classifier.runtime.paths import repository_root
 from classifier.runtime.stage import stage
 
 RAW = Path("data/raw")
@@ -19,6 +15,11 @@ RAW = Path("data/raw")
 def main() -> None:
     """Run the stage."""
     with stage("download", __doc__):
+        from classifier.data.sources import fetch, sources_of
+        from classifier.params import read_params
+        from classifier.runtime.console import log
+        from classifier.runtime.paths import repository_root
+
         data = read_params(Path("params.yaml")).data
         log(f"download: {data.name} from {' or '.join(source.location for source in sources_of(data))}")
         archive, source = fetch(sources_of(data), RAW, repository_root(Path.cwd()))

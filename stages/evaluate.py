@@ -1,52 +1,61 @@
 """Score the trained model on the test split, which no other stage reads.
 
-reads    models/classifier.pt, data/processed/test.npz
+reads    models/classifier.pt, data/processed/test.safetensors
 writes   metrics/test.json: accuracy with its 95 % interval, loss, precision, recall, F1, calibration
          plots/confusion_matrix.csv: actual, predicted, count
-         data/predictions.npz: the probabilities given to every image, and the mistaken images
-params   evaluate, train.precision
+         data/predictions.npz: label and probabilities of every image
+         data/mistakes.npz: the images of the most confident mistakes
+params   evaluate, train.device
+
+Everything is computed in float32, whatever the precision of the training was: one model has one score.
 """
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from classifier.data.split import load_split
-from classifier.networks.device import choose_device
-from classifier.networks.inference import predict
-from classifier.networks.model_file import load_model
-from classifier.params import read_params
-from classifier.results.predictions import Predictions, save_predictions
-from classifier.results.scoring import count_confusions, score
-from classifier.results.table import write_csv, write_json
-from classifier.runtime.console import log
 from classifier.runtime.stage import stage
 
 MODEL = Path("models/classifier.pt")
-TEST = Path("data/processed/test.npz")
+TEST = Path("data/processed/test.safetensors")
 METRICS = Path("metrics/test.json")
 CONFUSION_MATRIX = Path("plots/confusion_matrix.csv")
 PREDICTIONS = Path("data/predictions.npz")
+MISTAKES = Path("data/mistakes.npz")
 
 
 def main() -> None:
     """Run the stage."""
     with stage("evaluate", __doc__):
+        import numpy as np
+        import torch
+
+        from classifier.data.split import load_split
+        from classifier.networks.device import choose_device
+        from classifier.networks.inference import predict
+        from classifier.networks.model_file import load_model
+        from classifier.params import read_params
+        from classifier.results.predictions import Predictions, find_mistakes, save_mistakes, save_predictions
+        from classifier.results.scoring import count_confusions, score
+        from classifier.results.table import write_csv, write_json
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
-        device = choose_device(params.train.precision)
+        device = choose_device(params.train.device, "float32")
         log(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
-        images = torch.from_numpy(test.images).to(device.name)
-        logits = predict(model.build().to(device.name), images, device, params.evaluate.views)
+        network = model.build().to(device.name)
+        logits = predict(network, torch.from_numpy(test.images), device, params.evaluate.views)
         probabilities = logits.cpu().double().softmax(dim=1).numpy()
-        names = model.description.class_names
+        names = model.dataset.class_names
         metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins) | {"views": params.evaluate.views}
-        mistakes = np.flatnonzero(probabilities.argmax(axis=1) != test.labels)
-
-        write_json(METRICS, metrics)
-        write_csv(CONFUSION_MATRIX, ["actual", "predicted", "count"], count_confusions(test.labels, probabilities, names))
-        save_predictions(Predictions(test.labels, probabilities, np.array(names), mistakes, test.images[mistakes]), PREDICTIONS)
+        confusions = count_confusions(test.labels, probabilities, names)
+        predictions = Predictions(test.labels, probabilities, np.array(names))
+        mistakes = find_mistakes(predictions, test.images)
+        with atomic_outputs() as place:
+            write_json(place(METRICS), metrics)
+            write_csv(place(CONFUSION_MATRIX), ["actual", "predicted", "count"], confusions)
+            save_predictions(predictions, place(PREDICTIONS))
+            save_mistakes(mistakes, place(MISTAKES))
         log(
             f"evaluate: test accuracy {metrics['accuracy']:.4f} "
             f"(95 % interval {metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}); "

@@ -1,43 +1,45 @@
-"""Draw the pictures of a training: learning curve, confusion matrix, scores of each class, most confident mistakes.
+"""Draw the pictures of the results: learning curve, confusion matrix, scores of each class, most confident mistakes.
 
-reads    plots/learning_curve.csv, data/predictions.npz
+reads    plots/learning_curve.csv, data/predictions.npz, data/mistakes.npz
 writes   plots/learning_curve.png, confusion_matrix.png, class_scores.png, mistakes.png
 params   plot
 """
 
 from pathlib import Path
 
-from classifier.figures.class_scores import class_scores_figure
-from classifier.figures.confusion_matrix import confusion_matrix
-from classifier.figures.learning_curve import learning_curve
-from classifier.figures.mistakes import mistakes
-from classifier.params import read_params
-from classifier.results.learning_curve import load_curve
-from classifier.results.predictions import load_predictions
-from classifier.runtime.console import log
-from classifier.runtime.files import atomic_write
 from classifier.runtime.stage import stage
 
 CURVE = Path("plots/learning_curve.csv")
 PREDICTIONS = Path("data/predictions.npz")
+MISTAKES = Path("data/mistakes.npz")
 PLOTS = Path("plots")
 
 
 def main() -> None:
     """Run the stage."""
     with stage("plot", __doc__):
+        from classifier.figures.class_scores import class_scores_figure
+        from classifier.figures.confusion_matrix import confusion_matrix_figure
+        from classifier.figures.learning_curve import learning_curve_figure
+        from classifier.figures.mistakes import mistakes_figure
+        from classifier.params import read_params
+        from classifier.results.learning_curve import load_curve
+        from classifier.results.predictions import load_mistakes, load_predictions
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+
         params = read_params(Path("params.yaml")).plot
-        curve, predictions = load_curve(CURVE), load_predictions(PREDICTIONS)
+        curve, predictions, mistakes = load_curve(CURVE), load_predictions(PREDICTIONS), load_mistakes(MISTAKES)
         log(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
         figures = {
-            "learning_curve": learning_curve(curve),
-            "confusion_matrix": confusion_matrix(predictions, params.confusions),
+            "learning_curve": learning_curve_figure(curve),
+            "confusion_matrix": confusion_matrix_figure(predictions, params.confusions),
             "class_scores": class_scores_figure(predictions),
-            "mistakes": mistakes(predictions, params.mistakes),
+            "mistakes": mistakes_figure(predictions, mistakes, params.mistakes),
         }
-        for name, figure in figures.items():
-            with atomic_write(PLOTS / f"{name}.png") as temporary:
-                figure.savefig(temporary, dpi=params.dots_per_inch)
+        with atomic_outputs() as place:
+            for name, figure in figures.items():
+                figure.savefig(place(PLOTS / f"{name}.png"), dpi=params.dots_per_inch)
         log(f"plot: {', '.join(f'{name}.png' for name in figures)} in {PLOTS}")
 
 

@@ -1,19 +1,13 @@
 """Divide the images into training, validation and test split, and measure the training split.
 
 reads    data/raw/
-writes   data/processed/train.npz, validation.npz, test.npz: images uint8 [N, H, W, C] and labels int64 [N]
-         data/processed/description.json: class names, mean and standard deviation of the training images by channel
+writes   data/processed/train.safetensors, validation.safetensors, test.safetensors: images uint8 [N, H, W, C], labels int64 [N]
+         data/processed/dataset.json: class names, mean and standard deviation of the training images by channel
 params   data
 """
 
 from pathlib import Path
 
-from classifier.data.partition import channel_statistics, stratify
-from classifier.data.readers import READERS
-from classifier.data.sources import sources_of, verified
-from classifier.data.split import DatasetInfo, save_dataset_info, save_split
-from classifier.params import read_params
-from classifier.runtime.console import log
 from classifier.runtime.stage import stage
 
 RAW = Path("data/raw")
@@ -23,14 +17,23 @@ PROCESSED = Path("data/processed")
 def main() -> None:
     """Run the stage."""
     with stage("preprocess", __doc__):
+        from classifier.data.partition import channel_statistics, stratify
+        from classifier.data.readers import READERS
+        from classifier.data.sources import sources_of, verified
+        from classifier.data.split import DatasetInfo, save_dataset_info, save_split
+        from classifier.params import read_params
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+
         data = read_params(Path("params.yaml")).data
         log(f"preprocess: {data.name}, {data.validation_fraction:g} of the training images held out for validation")
         archive = READERS[data.name](verified(sources_of(data), RAW))
         train, validation = stratify(archive.train, data.validation_fraction, data.seed)
         mean, std = channel_statistics(train.images)
-        for name, split in {"train": train, "validation": validation, "test": archive.test}.items():
-            save_split(split, PROCESSED / f"{name}.npz")
-        save_dataset_info(DatasetInfo(archive.class_names, mean, std), PROCESSED / "description.json")
+        with atomic_outputs() as place:
+            for name, split in {"train": train, "validation": validation, "test": archive.test}.items():
+                save_split(split, place(PROCESSED / f"{name}.safetensors"))
+            save_dataset_info(DatasetInfo(archive.class_names, mean, std), place(PROCESSED / "dataset.json"))
         log(
             f"preprocess: {len(train):,} training, {len(validation):,} validation and {len(archive.test):,} test images in "
             f"{PROCESSED}; mean {_rounded(mean)}, standard deviation {_rounded(std)}"

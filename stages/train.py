@@ -1,36 +1,21 @@
 """Train the network and keep the weights of the epoch that does best on the validation split.
 
-reads    data/processed/train.npz, validation.npz, description.json
-writes   models/classifier.pt: the weights, and all that is needed to use them
-         plots/learning_curve.csv: one row an epoch
-         metrics/train.json: the best epoch, and what the training took
+reads    data/processed/train.safetensors, validation.safetensors, dataset.json
+writes   models/classifier.pt: the weights, and everything that is needed to use them
+         plots/learning_curve.csv: one row per epoch
+         metrics/train.json: scores of the best epoch, duration, hardware
 params   network, augmentation, train
 
-A training that was stopped goes on from its checkpoint in checkpoints/, and ends with the same bytes.
+A run that was stopped resumes from its checkpoint in checkpoints/, and ends with the same bytes.
 """
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from classifier.data.split import load_dataset_info, load_split
-from classifier.networks.build import build_network, fit_whitening, parameter_count
-from classifier.networks.device import Device, choose_device
-from classifier.networks.model_file import Model, save_model
-from classifier.params import Params, flatten, read_params, read_yaml
-from classifier.results.learning_curve import best_epoch, save_curve
-from classifier.results.table import write_json
-from classifier.runtime.console import log
-from classifier.runtime.paths import CODE, checkpoint_file, code_files
-from classifier.runtime.stage import stage
-from classifier.training.checkpoints import Checkpoint, fingerprint
-from classifier.training.progress import TrainingBar
-from classifier.training.trainer import Training
+from classifier.runtime.stage import deferred_signals, stage
 
 PROCESSED = Path("data/processed")
+TRAIN, VALIDATION, DATASET = (PROCESSED / name for name in ("train.safetensors", "validation.safetensors", "dataset.json"))
 MODEL = Path("models/classifier.pt")
 CURVE = Path("plots/learning_curve.csv")
 METRICS = Path("metrics/train.json")
@@ -39,75 +24,60 @@ METRICS = Path("metrics/train.json")
 def main() -> None:
     """Run the stage."""
     with stage("train", __doc__):
+        import torch
+
+        from classifier.data.split import load_dataset_info, load_split
+        from classifier.networks.build import build_network, fit_whitening, parameter_count
+        from classifier.networks.device import choose_device
+        from classifier.networks.model_file import Model, save_model
+        from classifier.params import flatten, read_params, read_yaml
+        from classifier.results.learning_curve import best_epoch, save_curve
+        from classifier.results.table import write_json
+        from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
+        from classifier.runtime.paths import CODE, checkpoint_file, code_files
+        from classifier.training.checkpoints import Checkpoint, fingerprint
+        from classifier.training.trainer import Training
+
         params = read_params(Path("params.yaml"))
-        train, validation = load_split(PROCESSED / "train.npz"), load_split(PROCESSED / "validation.npz")
-        description = load_dataset_info(PROCESSED / "description.json")
-        device = choose_device(params.train.precision)
-        shape = train.images.shape[1:]
-        network = build_network(params.network, shape, description, params.train.seed)
+        train, validation, dataset = load_split(TRAIN), load_split(VALIDATION), load_dataset_info(DATASET)
+        device = choose_device(params.train.device, params.train.precision)
+        shape, epochs = train.images.shape[1:], params.train.epochs
+        network = build_network(params.network, shape, dataset, params.train.seed)
         fit_whitening(network, torch.from_numpy(train.images))
         parameters = parameter_count(network)
-        log(
-            f"train: {parameters:,} parameters, {len(train):,} images, {params.train.epochs} epochs "
-            f"on {device.label} in {device.precision}"
-        )
+        log(f"train: {parameters:,} parameters, {len(train):,} images, {epochs} epochs on {device.label} in {device.precision}")
         training = Training(network, train, validation, params.augmentation, params.train, device)
-        checkpoint = Checkpoint(checkpoint_file(), _fingerprint(params, device))
-        start = time.perf_counter()
-        if saved := checkpoint.load():
-            training.restore(saved["training"])
-            start -= saved["seconds"]
+        settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
+        files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
+        files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
+        checkpoint = Checkpoint(checkpoint_file(), fingerprint(settings | device.record, files))
+        if state := checkpoint.load():
+            training.restore(state)
             log(
-                f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {params.train.epochs} epochs done, and "
-                f"{training.epoch_step} of {training.steps_an_epoch} steps of the next"
+                f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {epochs} epochs done, and "
+                f"{training.epoch_step} of {training.steps_per_epoch} steps of the next"
             )
-
-        def save() -> None:
-            checkpoint.save({"training": training.state(), "seconds": time.perf_counter() - start})
-
-        def after_step(images: int, loss: Tensor, accuracy: Tensor) -> None:
-            bar.step(images, loss, accuracy)
-            if training.epoch_step % params.train.checkpoint_steps == 0:
-                save()
-
-        done = len(training.epochs) * len(train) + training.epoch_step * params.train.batch_size
-        with TrainingBar("train", params.train.epochs, len(train), done) as bar:
-            while len(training.epochs) < params.train.epochs:
-                epoch = training.run_epoch(after_step)
-                save()
-                bar.show(epoch)
-        seconds = time.perf_counter() - start
-
-        best = best_epoch(training.epochs)
-        save_model(Model(training.best_weights, params.network, shape, description), MODEL)
-        save_curve(training.epochs, CURVE)
-        write_json(
-            METRICS,
-            {
-                "best_epoch": best.epoch,
-                "validation_accuracy": best.validation_accuracy,
-                "validation_loss": best.validation_loss,
-                "parameters": parameters,
-                "seconds": round(seconds, 1),
-                "images_per_second": round(len(train) * params.train.epochs / seconds),
-                **device.record,
-            },
-        )
+        with deferred_signals() as stop_requested:
+            training.run(checkpoint, stop_requested)
+        best, seconds = best_epoch(training.epochs), training.seconds
+        metrics = {
+            "best_epoch": best.epoch,
+            **training.measure_best(),
+            "parameters": parameters,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(len(train) * epochs / seconds),
+            **device.record,
+        }
+        with atomic_outputs() as place:
+            save_model(Model(training.best_weights, params.network, shape, dataset), place(MODEL))
+            save_curve(training.epochs, place(CURVE))
+            write_json(place(METRICS), metrics)
         checkpoint.remove()
         log(
-            f"train: best epoch {best.epoch} of {params.train.epochs}, validation accuracy {best.validation_accuracy:.4f}, "
+            f"train: best epoch {best.epoch} of {epochs}, validation accuracy {metrics['validation_accuracy']:.4f}, "
             f"{seconds:.0f} s; model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
         )
-
-
-def _fingerprint(params: Params, device: Device) -> dict[str, str]:
-    """Return all on which the bytes of the model depend."""
-    settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
-    del settings["train.checkpoint_steps"]
-    data = [PROCESSED / name for name in ("train.npz", "validation.npz", "description.json")]
-    deps = read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"]
-    files = code_files(deps) | {path.as_posix(): path for path in data}
-    return fingerprint(settings | device.record, files)
 
 
 if __name__ == "__main__":

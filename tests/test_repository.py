@@ -1,22 +1,19 @@
-"""What must hold between the files of the repository."""
+"""Consistency between the files of the repository: dependencies, imports, documentation and published results."""
 
 import json
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classifier.params import read_yaml
+from classifier.params import flatten, read_yaml
+from classifier.variants import variant_names
 from tests.conftest import ROOT
 from tests.imports import direct_imports, imports
-
-
-def committed(path: str) -> str:
-    """Read a file as it was committed: one's own runs change metrics and tables, and break no promise of the README."""
-    return subprocess.run(["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
 
 STAGES: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
@@ -26,7 +23,7 @@ def test_the_stages_are_the_five_of_the_design() -> None:
     assert list(STAGES) == ["download", "preprocess", "train", "evaluate", "plot"]
 
 
-# They decide no bytes: the values of params are listed, and the rest is how things run and where data come from.
+# These decide no bytes: dvc.yaml lists the values of params, and the rest is how things run and where data comes from.
 EXEMPT = {"classifier/params.py", "classifier/variants.py", "classifier/data/registry.py", "classifier/data/sources.py"}
 
 
@@ -48,7 +45,7 @@ def test_a_stage_says_in_its_help_which_params_it_uses(name: str) -> None:
     assert sorted(described.split(", ")) == sorted(STAGES[name]["params"])
 
 
-# What each part may import, beside itself; anything else may use params, variants and runtime too.
+# What each part may import besides itself; all but params, variants and runtime may import those three as well.
 ARROWS: dict[str, set[str]] = {
     "classifier/runtime": set(),
     "classifier/params.py": {"classifier/runtime/errors.py"},
@@ -75,7 +72,7 @@ MODULES = sorted(
 def test_imports_point_one_way(module: str) -> None:
     (part,) = [part for part in ARROWS if module == part or module.startswith(f"{part}/")]
     allowed = ARROWS[part] if part in SHARED else ARROWS[part] | SHARED
-    if part != "stages":  # which meet in files only
+    if part != "stages":  # stages meet in files only
         allowed = allowed | {part}
     for imported in direct_imports(ROOT / module):
         if not imported.endswith("/__init__.py"):
@@ -121,36 +118,215 @@ def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     assert "BSD 3-Clause License" in page
 
 
-def test_the_results_in_the_readme_are_those_of_the_committed_metrics() -> None:
-    test, train = (json.loads(committed(f"metrics/{name}.json")) for name in ("test", "train"))
-    readme = committed("README.md")
-    for line in (
-        f"| test accuracy | {test['accuracy']:.1%} (95 % interval {test['accuracy_low']:.1%} to {test['accuracy_high']:.1%}) |",
-        f"| validation accuracy, best epoch | {train['validation_accuracy']:.1%}, epoch {train['best_epoch']} |",
-        f"| parameters | {train['parameters']:,} |",
-        f"| training | {train['seconds']:.0f} s, {train['images_per_second']:,} images a second |",
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*DOCS, *(ROOT / path for path in TRACKED if path.endswith(".md") and not path.startswith("docs/"))]
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def results(path: str) -> list[str]:
+    """Return a file of results as it is and as committed: the README stays right when a user's own run changes the file."""
+    committed = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return [text for text in ((ROOT / path).read_text(encoding="utf-8"), committed) if text]
+
+
+TABLES = {
+    path.parent.name: results(path.relative_to(ROOT).as_posix()) for path in sorted((ROOT / "docs").glob("*/comparison.md"))
+}
+METRICS = [
+    (json.loads(test), json.loads(train))
+    for test, train in zip(results("metrics/test.json"), results("metrics/train.json"), strict=True)
+]
+
+
+def processor(train: dict[str, Any]) -> str:
+    return f"{train['processor']}, {train['threads']} threads, {train['precision']}"
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    """Return the rows of a Markdown table, each by the names of its columns."""
+    head, _, *lines = ([cell.strip() for cell in line.strip("| ").split("|")] for line in table.strip().splitlines())
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def published(variant: str) -> tuple[Path, str, dict[str, str]]:
+    """Return the page with the results of a variant other than the default, the table in it, and its row."""
+    for tables in TABLES.values():
+        for page in DOCS:
+            for table in tables:
+                for row in rows(table):
+                    if row["variant"] == variant and table in page.read_text(encoding="utf-8"):
+                        return page, table, row
+    raise AssertionError(
+        f"no page in docs/ contains a table with {variant}: run python -m tools.compare {variant} --output docs/{variant}"
+    )
+
+
+def test_the_results_in_the_readme_are_those_of_the_metrics() -> None:
+    expected = [
+        f"""| | |
+| --- | --- |
+| test accuracy | {test["accuracy"]:.1%} (95 % interval {test["accuracy_low"]:.1%} to {test["accuracy_high"]:.1%}) |
+| validation accuracy, best epoch | {train["validation_accuracy"]:.1%}, epoch {train["best_epoch"]} |
+| parameters | {train["parameters"]:,} |
+| training | {train["seconds"]:.0f} s, {train["images_per_second"]:,} images per second |
+| processor | {processor(train)} |
+"""
+        for test, train in METRICS
+    ]
+    assert any(table in README for table in expected), f"README.md should contain\n{expected[0]}"
+
+
+def test_the_readme_is_short_and_in_the_order_in_which_a_user_meets_things() -> None:
+    assert len(README.splitlines()) < 130
+    positions = [
+        README.index(part) for part in ("make repro", "make demo", "![Learning curve]", "| test accuracy |", "```mermaid")
+    ]
+    assert positions == sorted(positions)
+    assert re.findall(r"^## (.+)$", README, re.MULTILINE) == [
+        "Results",
+        "How the pipeline fits together",
+        "Change something and see what it did",
+        "Variants",
+        "Links",
+    ]
+
+
+def test_the_readme_says_where_to_change_what_a_stranger_asks_for() -> None:
+    table = README.partition("| to change | look at |")[2].partition("\n\n")[0]
+    params = flatten(read_yaml(ROOT / "params.yaml"))
+    for place in re.findall(r"`([\w./]+)`", table):
+        if "/" in place or place.endswith(".yaml"):
+            assert (ROOT / place).is_file(), place
+        else:
+            assert [key for key in params if key == place or key.startswith(f"{place}.")], place
+    for question in ("width", "layers", "learning rate", "crop", "colour of a curve", "data comes from"):
+        assert question in table
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings], link
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda page: page.name)
+def test_pages_name_params_that_exist(page: Path) -> None:
+    params = flatten(read_yaml(ROOT / "params.yaml"))
+    for key, suffix in re.findall(
+        r"[`\s]((?:data|network|augmentation|train|evaluate|plot)\.(\w+))[`:=]", page.read_text("utf-8")
     ):
-        assert line in readme, line
+        assert key in params or suffix in ("json", "npz", "py", "safetensors"), key
 
 
-@pytest.mark.parametrize("name", ["study", "variants", "speed"])
-def test_the_tables_in_the_readme_are_those_that_compare_wrote(name: str) -> None:
-    assert committed(f"docs/{name}/comparison.md") in committed("README.md")
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_every_page_is_linked_from_the_readme(page: Path) -> None:
+    assert f"(docs/{page.name})" in README
 
 
-def test_the_benchmark_in_the_readme_is_that_which_bench_wrote() -> None:
-    _, table, *_ = committed("docs/benchmarks/full.md").split("\n\n")
-    assert table in committed("README.md")
+@pytest.mark.parametrize("name", TABLES)
+def test_the_published_tables_are_those_that_compare_wrote(name: str) -> None:
+    pages = [page for page in DOCS if any(table in page.read_text(encoding="utf-8") for table in TABLES[name])]
+    assert len(pages) == 1, f"one page in docs/ should contain\n{TABLES[name][0]}"
 
 
-def test_every_share_that_the_study_quotes_stands_in_a_table() -> None:
-    text = committed("README.md").partition("## The study")[2].partition("## Change")[0]
-    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
-    tables = "".join(committed(f"docs/{name}/comparison.md") for name in ("study", "variants"))
-    quoted = re.findall(r"\d+\.\d(?:%| points)", prose)
+def test_the_published_benchmark_is_that_which_bench_wrote() -> None:
+    tables = [text.split("\n\n")[1] for text in results("docs/benchmarks/full.md")]
+    page = (ROOT / "docs/speed.md").read_text(encoding="utf-8")
+    assert any(table in page for table in tables), f"docs/speed.md should contain\n{tables[0]}"
+
+
+def test_every_share_that_the_study_quotes_is_in_a_table() -> None:
+    lines = (ROOT / "docs/study.md").read_text(encoding="utf-8").splitlines()
+    quoted = re.findall(r"\d+\.\d(?:%| points)", "\n".join(line for line in lines if not line.startswith("|")))
     assert quoted
     for share in quoted:
-        assert share.replace(" points", " |") in tables, share
+        assert share.replace(" points", " |") in "\n".join(line for line in lines if line.startswith("|")), share
+
+
+def check_header(name: str, expected: list[list[str]]) -> None:
+    """Check the comments at the top of a variant's file, below its title: any of `expected`."""
+    header = (ROOT / f"variants/{name}.yaml").read_text(encoding="utf-8").splitlines()[1:4]
+    assert header in expected, f"variants/{name}.yaml should have\n" + "\n".join(expected[0])
+
+
+def test_the_default_variant_begins_with_the_metrics() -> None:
+    header = (ROOT / "variants/augmented.yaml").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^# Measured: version ([\d.]+),", header, re.MULTILINE)
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    expected = [
+        [
+            f"# Expected: test accuracy {test['accuracy']:.1%} ({test['accuracy_low']:.1%} to {test['accuracy_high']:.1%}), "
+            f"{train['seconds']:.0f} s of training",
+            f"# Measured: version {version}, {processor(train)}; metrics/",
+            "# Command: make repro",
+        ]
+        for test, train in METRICS
+    ]
+    check_header("augmented", expected)
+
+
+@pytest.mark.parametrize("name", sorted(set(variant_names()) - {"augmented"}))
+def test_a_variant_begins_with_what_its_published_table_says(name: str) -> None:
+    page, table, row = published(name)
+    before = " ".join(page.read_text(encoding="utf-8").partition(table)[0].rpartition("\n## ")[2].split())
+    found = re.search(r"Version ([\d.]+) \(commit `\w+`\)(.*?no GPU).*?: (.*)$", before)
+    assert found, f"{page.name} should state version, commit, hardware and command before the table"
+    version, hardware, commands = found.groups()
+    command = "make demo" if name == "digits" else f"make variant NAME={name}"
+    command = next((text for text in re.findall(r"`([^`]+)`", commands) if f"tools.variant {name} " in text), command)
+    expected = [
+        f"# Expected: test accuracy {row['test accuracy']}, {row['seconds']} s of training",
+        f"# Measured: version {version}{hardware}; {page.relative_to(ROOT).as_posix()}",
+        f"# Command: {command}",
+    ]
+    check_header(name, [expected])
+
+
+def test_the_readme_lists_the_variants_with_their_published_results() -> None:
+    table = rows("\n".join(line for line in README.partition("## Variants")[2].splitlines() if line.startswith("|")))
+    names = [row["variant"].partition("]")[0].removeprefix("[") for row in table]
+    assert sorted(names) == sorted(set(variant_names()) - {"augmented", "digits"})
+    for name, row in zip(names, table, strict=True):
+        _, _, expected = published(name)
+        assert row["test accuracy"] == expected["test accuracy"].partition(" ")[0], name
+        assert row["training"] == f"{expected['seconds']} s", name
+        measured = re.search(r"version ([\d.]+).*\((.+)\),", (ROOT / f"variants/{name}.yaml").read_text(encoding="utf-8"))
+        assert measured
+        assert row["measured with"] == f"{measured[1]}, {measured[2]}", name
+
+
+def test_there_is_one_version_number() -> None:
+    assert re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0] == VERSION
+    for path in [ROOT / "CITATION.cff", *(ROOT / module for module in MODULES)]:
+        assert not re.findall(r"^(?:__version__|version|VERSION)\b", path.read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+@pytest.mark.skipif(not TRACKED, reason="not a Git checkout")
+def test_autocrlf_changes_no_bytes() -> None:
+    attributes = subprocess.run(
+        ["git", "check-attr", "text", "eol", "--", *TRACKED], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    values = dict(line.rsplit(": ", 1) for line in attributes.splitlines())
+    for path in TRACKED:
+        binary = values[f"{path}: text"] == "unset"
+        assert binary == path.endswith(".png"), path
+        assert binary or values[f"{path}: eol"] == "lf", path
+
+
+def test_hosted_ci_runs_the_same_script_on_the_whole_history() -> None:
+    jobs = read_yaml(ROOT / ".github/workflows/ci.yml")["jobs"]
+    assert ".ci/run" in [step.get("run") for step in jobs["linux"]["steps"]]
+    for job in jobs.values():
+        assert [step["with"]["fetch-depth"] for step in job["steps"] if "checkout" in step.get("uses", "")] == [0]
 
 
 def test_nothing_is_given_to_a_shell_and_nothing_unpickled_but_by_the_two_readers_of_plain_data() -> None:

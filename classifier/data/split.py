@@ -1,23 +1,30 @@
 """Split and DatasetInfo: what preprocess writes, saved and loaded."""
 
 import json
+import math
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from classifier.runtime.files import atomic_write, read_output
+
+MAPPED_FROM = 2**30  # bytes of images from which they are memory-mapped instead of read
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one split and what they show.
+    """The images of one split and their labels.
 
     images
         uint8 [N, H, W, C], 0 to 255.
     labels
-        int64 [N], an index into the class names.
+        int64 [N], indices into the class names.
     """
 
     images: NDArray[np.uint8]
@@ -27,18 +34,18 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """Return the images at these indices."""
+        """Return the images at these indices, int64 [M], with their labels."""
         return Split(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set besides its images.
+    """What is known about a data set besides its images.
 
     class_names
-        One name a class, in the order of the labels.
+        One name per class, in the order of the labels.
     mean, std
-        Of each channel of the training images, in units of the pixel's full range (0 to 1).
+        Of each channel of the training images, in units of the full range of a pixel (0 to 1).
     """
 
     class_names: tuple[str, ...]
@@ -47,24 +54,62 @@ class DatasetInfo:
 
 
 def save_split(split: Split, path: Path) -> None:
-    """Write a split to an .npz file, whole or not at all; the same split gives the same bytes."""
+    """Write a split as a safetensors file with a checksum, whole or not at all; the same split gives the same bytes."""
+    images = np.ascontiguousarray(split.images)
     with atomic_write(path) as temporary:
-        np.savez(temporary, images=split.images, labels=split.labels)
+        # One key of metadata: safetensors writes several of them in random order.
+        save_file({"images": images, "labels": split.labels}, temporary, metadata={"crc32": _split_checksum(split)})
 
 
 def load_split(path: Path) -> Split:
-    """Read a split from the file that `save_split` wrote; a damaged one raises InputError."""
-    with read_output(path, "preprocess"), np.load(path, allow_pickle=False) as arrays:
-        return Split(arrays["images"], arrays["labels"])
+    """Read the split that `save_split` wrote.
+
+    Images of 1 GiB and more are memory-mapped, so that they may be larger than memory. They are writable either way, but
+    changes stay in memory.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or any of its bytes that matter has changed.
+    """
+    with read_output(path, "preprocess"), safe_open(path, framework="numpy") as file:
+        shape = file.get_slice("images").get_shape()
+        size = math.prod(shape)
+        if size < MAPPED_FROM:
+            images = file.get_tensor("images")
+        else:  # They are the last bytes of the file: safetensors sorts arrays by the size of their elements.
+            images = np.memmap(path, np.uint8, "c", offset=path.stat().st_size - size, shape=tuple(shape))
+        split = Split(images, file.get_tensor("labels"))
+        if file.metadata() != {"crc32": _split_checksum(split)}:
+            raise ValueError("wrong checksum")
+        return split
 
 
-def save_dataset_info(description: DatasetInfo, path: Path) -> None:
-    """Write the description of a data set as JSON."""
+def save_dataset_info(info: DatasetInfo, path: Path) -> None:
+    """Write a DatasetInfo as JSON with a checksum, whole or not at all."""
+    values = asdict(info)
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(values | {"crc32": _json_checksum(values)}, indent=2)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def load_dataset_info(path: Path) -> DatasetInfo:
-    """Read the description that `save_dataset_info` wrote; a damaged one raises InputError."""
+    """Read what `save_dataset_info` wrote; a missing or damaged file raises InputError."""
     with read_output(path, "preprocess"):
-        return DatasetInfo(**{key: tuple(values) for key, values in json.loads(path.read_text(encoding="utf-8")).items()})
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("crc32") != _json_checksum(values):
+            raise ValueError("wrong checksum")
+        return DatasetInfo(**{key: tuple(value) for key, value in values.items()})
+
+
+def _split_checksum(split: Split) -> str:
+    """Return the CRC-32 of both arrays with their shapes and types, which takes 0.03 s for CIFAR-10."""
+    checksum = 0
+    for array in (split.images, split.labels):
+        checksum = zlib.crc32(f"{array.dtype} {array.shape}".encode(), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return f"{checksum:08x}"
+
+
+def _json_checksum(values: Any) -> str:
+    return f"{zlib.crc32(json.dumps(values).encode()):08x}"

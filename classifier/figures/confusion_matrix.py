@@ -8,8 +8,8 @@ from classifier.figures.style import INK, PALE, SHARES
 from classifier.results.predictions import Predictions
 
 
-def confusion_matrix(predictions: Predictions, most_frequent: int) -> Figure:
-    """Draw the share of each true class that was given each class, and list the most frequent confusions beside it."""
+def confusion_matrix_figure(predictions: Predictions, most_frequent: int) -> Figure:
+    """Draw the share of each true class that was predicted as each class, and list the most frequent confusions."""
     names = predictions.class_names
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (predictions.labels, predictions.probabilities.argmax(axis=1)), 1)
@@ -47,7 +47,7 @@ def confusion_matrix(predictions: Predictions, most_frequent: int) -> Figure:
         wrong = counts.copy()
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind="stable")[:most_frequent]
-        pairs = [np.unravel_index(place, wrong.shape) for place in order]
+        pairs = [np.unravel_index(index, wrong.shape) for index in order]
         lines = [
             f"{names[actual]} as {names[predicted]}: {wrong[actual, predicted]:,}"
             for actual, predicted in pairs

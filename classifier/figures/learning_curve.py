@@ -1,4 +1,4 @@
-"""The learning curve of one training."""
+"""The learning curve of one training run."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from classifier.figures.style import INK, TRAINING_COLOR, VALIDATION_COLOR, styl
 from classifier.results.learning_curve import Epoch, best_epoch
 
 
-def learning_curve(epochs: Sequence[Epoch]) -> Figure:
+def learning_curve_figure(epochs: Sequence[Epoch]) -> Figure:
     """Draw loss and accuracy of both splits against the epochs, the best epoch marked."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)

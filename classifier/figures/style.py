@@ -12,7 +12,7 @@ SHARES: Colormap = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#bfd
 
 
 def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
-    """Label a chart's axes, and take away all that is not data."""
+    """Label the axes of a chart and remove what is not data: upper and right border, tick marks."""
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     axes.title.set_color(INK)

@@ -1,4 +1,10 @@
-"""airbench: a design for short trainings."""
+"""airbench: a design for short training runs.
+
+For each width two 3x3 convolutions with batch normalisation and an activation after each, and 2x2 max pooling after the first;
+the maximum of each channel over all positions; one fully connected layer. The convolutions are initialised as the identity as
+far as possible. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3. The first convolution may have 2x2
+kernels, which after a whitening layer cover as much of the image as 3x3 kernels without one.
+"""
 
 from itertools import pairwise
 
@@ -9,7 +15,7 @@ from classifier.params import NetworkParams
 
 
 def airbench_layers(params: NetworkParams, channels: int, classes: int) -> list[nn.Module]:
-    """Return the layers behind the normalisation (and whitening); `channels` is what these give."""
+    """Return the layers after the normalisation (and whitening), for this number of input channels and of logits."""
     activation = ACTIVATIONS[params.activation]
     layers: list[nn.Module] = []
     kernel_size = params.first_kernel_size
@@ -27,7 +33,7 @@ def _near_identity(inputs: int, outputs: int, kernel_size: int = 3) -> nn.Conv2d
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch normalisation that learns no scale."""
+    """Return batch normalisation without a trained scale."""
     layer = nn.BatchNorm2d(channels)
     layer.weight.requires_grad = False
     return layer

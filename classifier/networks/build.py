@@ -13,28 +13,21 @@ from classifier.networks.study import study_layers
 from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
 
-WHITENING_IMAGES = 5000  # from whose patches the whitening layer is made
+WHITENING_IMAGES = 5000  # number of images whose patches the whitening layer is fitted to
 
 
-def build_network(params: NetworkParams, image_shape: Sequence[int], description: DatasetInfo, seed: int) -> nn.Sequential:
+def build_network(params: NetworkParams, image_shape: Sequence[int], dataset: DatasetInfo, seed: int) -> nn.Sequential:
     """Build the convolutional network that `params` describes, with initial weights drawn from `seed`.
 
-    study
-        3x3 convolutions with an activation after each; 2x2 max pooling after every second one, in front of its activation (for
-        ReLU that is the same function, at a quarter of the cost), and batch normalisation behind it if `params.batch_norm`;
-        two fully connected layers with an activation between.
-    airbench
-        For each width two 3x3 convolutions with batch normalisation and an activation after each, and 2x2 max pooling after
-        the first; the maximum over all places of each channel; one fully connected layer. The convolutions begin as the
-        identity as far as they can. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3. The first of
-        them may have 2x2 kernels, which behind a whitening layer see as much of the image as one of 3x3 alone.
+    The designs are described in their modules, `study` and `airbench`. In front of their layers stand the normalisation of
+    the images and, if `params.whitening`, a whitening layer with an activation.
 
     Parameters
     ----------
     image_shape
         Height, width and channels of an image.
-    description
-        Of the data set: one logit a class, and the normalisation.
+    dataset
+        Its class names give the number of logits, its mean and standard deviation the normalisation.
 
     Returns
     -------
@@ -44,7 +37,7 @@ def build_network(params: NetworkParams, image_shape: Sequence[int], description
     Raises
     ------
     InputError
-        When the image is too small for the poolings.
+        When the image is too small for the pooling layers.
     """
     height, width, channels = image_shape
     if params.whitening:
@@ -61,11 +54,11 @@ def build_network(params: NetworkParams, image_shape: Sequence[int], description
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         activation = ACTIVATIONS[params.activation]
-        layers: list[nn.Module] = [Normalization(description.mean, description.std)]
+        layers: list[nn.Module] = [Normalization(dataset.mean, dataset.std)]
         if params.whitening:
             layers += [Whitening(channels), activation()]
             channels = layers[1].out_channels  # type: ignore[assignment]
-        classes = len(description.class_names)
+        classes = len(dataset.class_names)
         match params.design:
             case "study":
                 layers += study_layers(params, channels, (height >> poolings) * (width >> poolings), classes)
@@ -84,7 +77,7 @@ def fit_whitening(network: nn.Sequential, images: Tensor) -> None:
 
 
 def convolution_parameters(network: nn.Sequential) -> list[list[nn.Parameter]]:
-    """Return what each trained convolution learns, from the first on, together with the normalisation behind it."""
+    """Return the trained parameters of each convolution, in order, with those of the normalisation that follows it."""
     parameters: list[list[nn.Parameter]] = []
     for layer in network:
         trained = [parameter for parameter in layer.parameters() if parameter.requires_grad]
@@ -96,5 +89,5 @@ def convolution_parameters(network: nn.Sequential) -> list[list[nn.Parameter]]:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Return the number of weights that training changes."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

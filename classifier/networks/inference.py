@@ -1,4 +1,4 @@
-"""Inference: what a network says of images."""
+"""Inference: logits for images."""
 
 from collections.abc import Iterator
 
@@ -9,24 +9,35 @@ from torch.nn.functional import pad
 from classifier.networks.device import Device
 from classifier.params import Views
 
-BATCH_SIZE = 1000  # images scored at a time, which bounds the memory
+BATCH_SIZE = 1000  # images per forward pass, which bounds the memory
 
 
 @torch.inference_mode()
 def predict(network: nn.Module, images: Tensor, device: Device, views: Views = "plain") -> Tensor:
-    """Return the logits, float32 [N, classes], that the network in evaluation mode gives to uint8 images [N, H, W, C].
+    """Return the logits of a network in evaluation mode.
 
+    Parameters
+    ----------
+    network
+        On `device`; its mode is restored afterwards.
+    images
+        uint8 [N, H, W, C], on `device` or in main memory.
     views
-        Of each image, over whose logits the mean is taken: `plain` is the image alone, `mirrored` adds its mirror image,
-        `shifted` adds both of them shifted by a pixel down and right and up and left, which have half the weight together.
-        Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.5.
+        Versions of each image whose logits are averaged (test-time augmentation). `plain` is the image alone, `mirrored` adds
+        its mirror image, `shifted` also adds both of these shifted by one pixel down and right, and up and left; the shifted
+        ones have half of the weight together. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.5.
+
+    Returns
+    -------
+    logits
+        float32 [N, classes], on `device`.
     """
     training = network.training
     network.eval()
     with device.autocast():
         logits = torch.cat(
             [
-                torch.stack([network(view).float() * weight for view, weight in _views(batch, views)]).sum(dim=0)
+                torch.stack([network(view).float() * w for view, w in _views(batch.to(device.name), views)]).sum(dim=0)
                 for batch in torch.split(images, BATCH_SIZE)
             ]
         )

@@ -1,4 +1,4 @@
-"""Layers that the designs share."""
+"""Layers that are shared by the designs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": partial(nn.ReLU, inplace=True), "silu": nn.SiLU, "gelu": nn.GELU}
-WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions of hardly any variance are not blown up
+WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions with almost no variance are not amplified
 
 
 class Normalization(nn.Module):
-    """Turns pixels into what the first convolution takes, with the mean and standard deviation of the training images.
+    """Normalises pixels to mean 0 and standard deviation 1 in each channel over the training images.
 
-    uint8 [N, H, W, C] becomes float32 [N, C, H, W] in channels-last layout, with mean 0 and standard deviation 1 in each
-    channel over the training images. `mean` and `std` are in units of the pixel's full range (0 to 1).
+    uint8 [N, H, W, C] becomes float32 [N, C, H, W] in channels-last layout. `mean` and `std` of the training images are in
+    units of the full range of a pixel (0 to 1).
     """
 
     mean: Tensor
@@ -27,17 +27,17 @@ class Normalization(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the normalised images."""
-        rows, width = images.flatten(2), images.shape[2]  # A loop over a whole row is faster than one over three channels.
+        rows, width = images.flatten(2), images.shape[2]  # a loop over a whole row is faster than one over three channels
         return (rows - self.mean.repeat(width)).div_(self.std.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
 
 
 class Whitening(nn.Conv2d):
     """A fixed convolution whose outputs are uncorrelated and of variance 1 over the 2x2 patches of the training images.
 
-    Its kernels are the eigenvectors of the covariance of the patches, each divided by the root of its eigenvalue, and then
-    the same with the opposite sign, since an activation follows. Page, "How to train your ResNet" part 8 (2019); Jordan, "94%
-    on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.2, but without the bias that is learnt there: nothing in
-    front of the first trained convolution needs a gradient.
+    Its kernels are the eigenvectors of the covariance of the patches, each divided by the square root of its eigenvalue, and
+    the same kernels with the opposite sign, since an activation follows. Page, "How to train your ResNet" part 8 (2019);
+    Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.2, but without the trained bias, so that no
+    gradient is needed before the first trained convolution.
     """
 
     def __init__(self, channels: int) -> None:
@@ -54,10 +54,10 @@ class Whitening(nn.Conv2d):
 
 
 class Flatten(nn.Module):
-    """Turns [N, C, H, W] into [N, HWC], the order in which channels-last layout holds the values: nothing is copied."""
+    """Turns [N, C, H, W] into [N, HWC], the order of the values in channels-last layout, so that nothing is copied."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return the same values in one row an image."""
+        """Return the same values, one row per image."""
         return values.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -73,5 +73,5 @@ class Scale(nn.Module):
         return values * self.factor
 
     def extra_repr(self) -> str:
-        """Return what `print` shows of it."""
+        """Return what `print` shows in the parentheses."""
         return f"{self.factor:g}"

@@ -1,8 +1,9 @@
-"""The model file: a trained network with all that is needed to use it."""
+"""The model file: a trained network with everything that is needed to use it."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,61 +11,72 @@ from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network
 from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.params import NetworkParams
+from classifier.runtime.errors import InputError
 from classifier.runtime.files import read_output
+
+FORMAT = 2  # of the file; raise it when older files can no longer be read. Format 1 did not record its number.
+ADDED: dict[str, Any] = {}  # network settings that are newer than the format, with the value that a file without them implies
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network and what it was made for.
+    """A trained network and its settings.
 
     weights
         State of the network, by name.
     network
-        The settings it was built from.
+        The settings that it was built from.
     image_shape
         Height, width and channels of the images that it takes.
-    description
+    dataset
         Class names, and the normalisation.
     """
 
     weights: dict[str, Tensor]
     network: NetworkParams
     image_shape: tuple[int, int, int]
-    description: DatasetInfo
+    dataset: DatasetInfo
 
     def build(self) -> nn.Sequential:
         """Build the network with its trained weights, on the CPU and in evaluation mode."""
-        network = build_network(self.network, self.image_shape, self.description, seed=0)
+        network = build_network(self.network, self.image_shape, self.dataset, seed=0)
         network.load_state_dict(self.weights)
         return network.eval()
 
 
 def save_model(model: Model, path: Path) -> None:
     """Write a model, whole or not at all; the same model gives the same bytes, whatever the name of the file."""
-    save_tensors(
-        {
-            "weights": model.weights,
-            "network": dataclasses.asdict(model.network),
-            "image_shape": model.image_shape,
-            "description": dataclasses.asdict(model.description),
-        },
-        path,
-    )
+    settings = {
+        "network": dataclasses.asdict(model.network),
+        "image_shape": model.image_shape,
+        "dataset": dataclasses.asdict(model.dataset),
+    }
+    save_tensors({"format": FORMAT, "settings": settings, "weights": model.weights}, path)
 
 
 def load_model(path: Path) -> Model:
-    """Read the model that `save_model` wrote, admitting tensors and plain values only.
+    """Read the model that `save_model` wrote. Only tensors and plain values are accepted, so that no code can run.
+
+    The settings are a dictionary that later versions may extend without a new format: unknown settings are ignored, except
+    those of the network.
 
     Raises
     ------
     InputError
-        When there is no such file, or it is damaged.
+        When there is no such file, it is damaged, or another version of the program wrote it in a form that this one cannot
+        read.
     """
     with read_output(path, "train"):
         content = load_tensors(path)
-        return Model(
-            content["weights"],
-            NetworkParams(**content["network"]),
-            content["image_shape"],
-            DatasetInfo(**content["description"]),
+        found = content.get("format", 1)
+        settings = content["settings"] if found == FORMAT else {"network": {}}
+        unknown = settings["network"].keys() - {field.name for field in dataclasses.fields(NetworkParams)}
+    if found != FORMAT or unknown:
+        reason = f"with the unknown setting network.{min(unknown)}" if unknown else f"of format {found}, not {FORMAT}"
+        raise InputError(
+            f"{path}: a model file {reason}: another version of the program wrote it; use that version, or train again: "
+            f"dvc repro --force train"
         )
+    with read_output(path, "train"):
+        network = NetworkParams(**ADDED | settings["network"])
+        return Model(content["weights"], network, tuple(settings["image_shape"]), DatasetInfo(**settings["dataset"]))

@@ -1,4 +1,9 @@
-"""The study's design: a deep plain network, with or without batch normalisation."""
+"""study: a deep plain convolutional network, with or without batch normalisation.
+
+3x3 convolutions with an activation after each; 2x2 max pooling after every second one, before its activation (for ReLU that is
+the same function, at a quarter of the cost), and batch normalisation after it if `batch_norm`; two fully connected layers with
+an activation between them.
+"""
 
 from itertools import pairwise
 
@@ -9,12 +14,16 @@ from classifier.params import NetworkParams
 
 
 def study_layers(params: NetworkParams, channels: int, positions: int, classes: int) -> list[nn.Module]:
-    """Return the layers behind the normalisation (and whitening).
+    """Return the layers after the normalisation (and whitening).
 
+    Parameters
+    ----------
     channels
-        That these give.
+        Number of input channels.
     positions
-        Height times width of the last convolution's output after pooling.
+        Height times width of the last feature map after pooling.
+    classes
+        Number of logits.
     """
     activation = ACTIVATIONS[params.activation]
     layers: list[nn.Module] = []

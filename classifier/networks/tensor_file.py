@@ -1,4 +1,4 @@
-"""Tensor files: tensors and plain values, written whole or not at all, and read only when every bit is right."""
+"""Tensor files: nested tensors and plain values in one file, with checksums that are verified when it is read."""
 
 import io
 import zipfile
@@ -11,7 +11,10 @@ from classifier.runtime.files import atomic_write
 
 
 def save_tensors(values: object, path: Path) -> None:
-    """Write nested dictionaries and lists of tensors and plain values; the same values give the same bytes, under any name."""
+    """Write nested dictionaries and lists of tensors and plain values, whole or not at all.
+
+    The same values give the same bytes, whatever the name of the file.
+    """
     content = io.BytesIO()
     torch.save(values, content)
     with atomic_write(path) as temporary:
@@ -19,16 +22,16 @@ def save_tensors(values: object, path: Path) -> None:
 
 
 def load_tensors(path: Path) -> Any:
-    """Read what `save_tensors` wrote, on the CPU; nothing but tensors and plain values is admitted.
+    """Read what `save_tensors` wrote, onto the CPU. Only tensors and plain values are accepted, so that no code can run.
 
     Raises
     ------
     Exception
-        Of a dozen kinds, when the file is damaged. PyTorch alone would not notice a wrong bit in a tensor.
+        Of many types, when the file is damaged. PyTorch alone would not notice a wrong bit in a tensor.
     """
     content = io.BytesIO(path.read_bytes())
     with zipfile.ZipFile(content) as archive:
         if damaged := archive.testzip():
-            raise ValueError(f"{damaged} in it has a wrong checksum")
+            raise ValueError(f"wrong checksum of {damaged}")
     content.seek(0)
     return torch.load(content, map_location="cpu", weights_only=True)

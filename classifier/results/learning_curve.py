@@ -1,4 +1,4 @@
-"""The learning curve: what came of each epoch of a training."""
+"""The learning curve: loss and accuracy after each epoch of a training run."""
 
 import csv
 import dataclasses
@@ -14,10 +14,10 @@ from classifier.runtime.files import read_output
 class Epoch:
     """One row of the learning curve.
 
-    Losses are mean cross-entropies in nats, accuracies shares between 0 and 1. Those of the training split are averages over
-    the epoch's steps, on augmented images, against smoothed labels and while the weights change; those of validation are
-    taken after the epoch.
-    The learning rate is that of the epoch's last step.
+    Losses are mean cross-entropies in nats, accuracies shares between 0 and 1. Those of the training split are running means
+    over the steps of the epoch: on augmented images, with smoothed labels and while the weights change. Those of the
+    validation split are measured after the epoch, in the precision of the training. The learning rate is that of the last
+    step of the epoch.
     """
 
     epoch: int
@@ -29,12 +29,12 @@ class Epoch:
 
 
 def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
-    """Return the epoch of the highest validation accuracy; of equals, the one of the lowest validation loss."""
+    """Return the epoch with the highest validation accuracy; among equals, the one with the lowest validation loss."""
     return max(epochs, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
 
 
 def save_curve(epochs: Sequence[Epoch], path: Path) -> None:
-    """Write a learning curve as CSV, one row an epoch."""
+    """Write a learning curve as CSV, one row per epoch."""
     write_csv(path, [field.name for field in dataclasses.fields(Epoch)], map(dataclasses.astuple, epochs))
 
 
@@ -46,5 +46,5 @@ def load_curve(path: Path) -> list[Epoch]:
             for row in csv.DictReader(file)
         ]
         if not epochs:
-            raise ValueError("it holds no epoch")
+            raise ValueError("it has no rows")
         return epochs

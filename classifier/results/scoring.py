@@ -1,4 +1,4 @@
-"""Scoring: how good predictions are."""
+"""Evaluation metrics of predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +26,8 @@ def score(
     Returns
     -------
     metrics
-        Shares between 0 and 1, but for the loss (mean cross-entropy in nats) and the number of images. The interval of the
-        accuracy is Wilson's at 95 %. A class that has no image, or is never predicted, counts as 0 where it is divided by.
+        Shares between 0 and 1, except for the loss (mean cross-entropy in nats) and the number of images. The interval of the
+        accuracy is Wilson's at 95 %. Recall is 0 for a class without images, and precision for one that is never predicted.
     """
     classes = np.arange(len(class_names))
     predicted = probabilities.argmax(axis=1)
@@ -38,7 +38,7 @@ def score(
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
-        # Of two classes the truth is always among the best two, which scikit-learn does not take.
+        # With two classes it is always 1, a case that scikit-learn refuses.
         "top_2_accuracy": float(top_k_accuracy_score(labels, probabilities, k=2, labels=classes)) if len(classes) > 2 else 1.0,
         "macro_precision": float(precision.mean()),
         "macro_recall": float(recall.mean()),
@@ -52,17 +52,17 @@ def score(
 def class_scores(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], class_count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision, recall and F1 of each class, each [classes], 0 to 1; 0 where it is divided by no image."""
+    """Return precision, recall and F1 of each class, each float64 [classes], 0 to 1; 0 instead of 0 / 0."""
     classes = np.arange(class_count)
     precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     return precision, recall, f1
 
 
 def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int) -> float:
-    """Return the expected calibration error, 0 to 1: how far confidence and accuracy lie apart on average.
+    """Return the expected calibration error, 0 to 1: the mean difference between confidence and accuracy.
 
-    Predictions are put into equally wide bins of confidence; each bin's gap between mean confidence and accuracy is weighed
-    by its share of the predictions (Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3).
+    Predictions are sorted into equally wide bins of confidence; the difference between mean confidence and accuracy of a bin
+    is weighted by its share of the predictions (Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3).
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels

@@ -1,73 +1,77 @@
-"""Files: written whole or not at all, and read with an error that says what to do."""
+"""Files: outputs that move into place together, and inputs read with an error that says what to do."""
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from classifier.runtime.errors import InputError
+from classifier.runtime.stage import deferred_signals
 
 PARTIAL = "-partial"  # in the names of temporary files
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to, and move it to `path` in one step when the block succeeds.
-
-    When the block fails, what stood at `path` before still stands there. Missing folders are made. What a process that was
-    killed left of its temporary file is removed.
-
-    Raises
-    ------
-    OSError
-        Naming `path`, when it cannot be written or the disk is full.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".{path.stem}-*{PARTIAL}{path.suffix}"):
-            if not psutil.pid_exists(int(leftover.name.removeprefix(f".{path.stem}-").partition("-")[0])):
-                leftover.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-{os.getpid()}-", suffix=f"{PARTIAL}{path.suffix}"
-        )
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
 def atomic_outputs() -> Iterator[Callable[[Path], Path]]:
-    """Give a function that returns a temporary path for an output; at the end of the block all of them move into place.
+    """Yield a function that returns a temporary path for an output; at the end of the block all outputs move into place.
 
-    When the block fails, none does, and all that stood there before still stands there. A temporary path lies beside its
-    output and has the same suffix; it may become a file or a folder.
+    A temporary path lies beside its output and has the same suffix. Nothing exists there yet: the block writes a file or
+    makes a folder. At the end of the block everything written is flushed to the disk, then moved into place file by file,
+    each in one step; a folder loses the files that it had before. Signals that arrive meanwhile wait until all is moved.
+
+    When the block or a move fails, all outputs are what they were before, and the temporary files are removed. A process
+    that is killed leaves whole files, old or new; what it left of its temporary files is removed the next time.
 
     Raises
     ------
     OSError
         Naming the output, when it cannot be written or the disk is full.
     """
-    with ExitStack() as stack:
-        yield lambda path: stack.enter_context(atomic_write(path))
+    outputs: dict[Path, Path] = {}  # by temporary path
+
+    def place(path: Path) -> Path:
+        temporary = _temporary(path)
+        outputs[temporary] = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        return temporary
+
+    try:
+        yield place
+        moves = _plan(outputs)
+        for written in filter(None, moves.values()):
+            _flush(written)
+        with deferred_signals():
+            _move(moves)
+            for path in outputs.values():
+                _remove_empty_folders(path)
+    except OSError as error:
+        error.filename = _output_of(error.filename, outputs)
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)$", str(error))  # as libraries written in Rust report one, like safetensors
+        if number is None or not outputs:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), _output_of(None, outputs)) from error
+    finally:
+        with deferred_signals():
+            for temporary in outputs:
+                _remove(temporary)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for a single output, as `atomic_outputs` does for several."""
+    with atomic_outputs() as place:
+        yield place(path)
 
 
 @contextmanager
 def read_output(path: Path, writer: str) -> Iterator[None]:
-    """Turn a failure to read what the stage `writer` wrote into an InputError that says what to run."""
+    """Turn a failure to read an output of the stage `writer` into an InputError that says what to run."""
     try:
         yield
     except FileNotFoundError:
@@ -79,7 +83,107 @@ def read_output(path: Path, writer: str) -> Iterator[None]:
         raise InputError(f"{path}: damaged ({reason}); run the {writer} stage again: dvc repro --force {writer}") from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}-{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}{path.suffix}")
+
+
+def _plan(outputs: Mapping[Path, Path]) -> dict[Path, Path | None]:
+    """Return the temporary file of each file to be replaced, and None for each to be removed."""
+    moves: dict[Path, Path | None] = {}
+    for temporary, path in outputs.items():
+        if temporary.is_dir():
+            moves |= dict.fromkeys(_files(path))
+            moves |= {path / file.relative_to(temporary): file for file in _files(temporary)}
+        else:
+            moves[path] = temporary
+    return moves
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def _flush(path: Path) -> None:
+    with path.open("r+b") as file:  # Windows flushes what is open for writing only
+        os.fsync(file.fileno())
+
+
+def _move(moves: Mapping[Path, Path | None]) -> None:
+    """Move files into place one after another; when that fails, undo all of it."""
+    backups = dict.fromkeys(moves) | {path: _temporary(path) for path in moves if path.is_file()}
+    done: list[Path] = []
+    try:
+        for path, written in moves.items():
+            if backup := backups[path]:
+                _link(path, backup)
+            if written:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                written.replace(path)
+            else:
+                path.unlink()
+            done.append(path)
+    except BaseException:
+        for path in reversed(done):
+            with suppress(OSError):
+                if backup := backups[path]:
+                    backup.replace(path)
+                else:
+                    path.unlink()
+        raise
+    finally:
+        for backup in filter(None, backups.values()):
+            _remove(backup)
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copy2(path, name)
+
+
+def _remove_empty_folders(path: Path) -> None:
+    for folder in sorted(path.rglob("*"), reverse=True):
+        if folder.is_dir() and not folder.is_symlink():
+            with suppress(OSError):  # as for one that holds files
+                folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of an output whose process is gone."""
+    name = re.compile(rf"\.+{re.escape(path.stem)}(?:-(\d+)-[0-9a-f]+{PARTIAL})+{re.escape(path.suffix)}")
+    for entry in path.parent.iterdir():
+        if (match := name.fullmatch(entry.name)) and _is_gone(int(match[1]), entry):
+            _remove(entry)
+
+
+def _is_gone(process: int, entry: Path) -> bool:
+    """Return whether the process that wrote a file has ended; a later one may have the same number."""
+    import psutil
+
+    try:
+        return psutil.Process(process).create_time() > entry.stat().st_ctime
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+def _output_of(filename: str | bytes | os.PathLike[str] | None, outputs: Mapping[Path, Path]) -> str | None:
+    """Return the output to which an error of a temporary path belongs; one without a path belongs to the last output."""
+    if filename is None:
+        return str([*outputs.values()][-1]) if outputs else None
+    name = Path(os.fsdecode(filename))
+    for temporary, path in outputs.items():
+        if name.is_relative_to(temporary):
+            return str(path / name.relative_to(temporary))
+    return str(name)

@@ -1,102 +1,224 @@
-"""Running a stage from the command line: help, errors in one line, and outputs that outlive a failure."""
+"""How a stage runs: help, signals, errors in one line, and outputs that are restored after a failure.
 
-import argparse
+Imports the standard library alone, so that a stage handles signals from its first milliseconds on, and so that a Python
+without the packages of requirements.lock can say so.
+"""
+
+import errno
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
-from classifier.runtime.errors import InputError
+PARENT_CHECK_SECONDS = 0.2
+REPEAT_SECONDS = 5.0  # after which a signal counts again
 
-PARENT_CHECKED_EVERY = 0.2  # seconds
+
+class Stopped(KeyboardInterrupt):
+    """Raised in a stage by SIGINT, SIGTERM and SIGHUP."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
 
 
 @contextmanager
 def stage(name: str, description: str | None) -> Iterator[None]:
-    """Run a stage: `--help` prints its description, and a fault that a user can mend is one line.
+    """Run the block as the stage `name`; the imports that the stage needs belong into the block.
 
-    Bad input, a full disk or a missing file ends in `NAME: what is wrong` on standard error and exit status 1, Ctrl-C in
-    130, neither with a traceback. What the stage wrote the last time is still there then.
+    `--help` prints `description`. An error that the user can fix (InputError, OSError, no memory, a missing package) is one
+    line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`, with 128 plus the
+    number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment shows that of
+    every exception.
+
+    A stage that DVC started also stops when that DVC is gone, because it would write its outputs while the next DVC runs.
+    Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
     """
+    stops: list[tuple[int, float]] = []
+
+    def stop(number: int, _frame: object) -> None:
+        # A second signal must not interrupt what the first one set off: the removal of temporary files.
+        if not stops or time.monotonic() - stops[-1][1] > REPEAT_SECONDS:
+            stops.append((number, time.monotonic()))
+            raise Stopped(number)
+
+    for each in _ending_signals():
+        signal.signal(each, stop)
+    parent, started = os.getppid(), time.time()
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
+    _parse_arguments(name, description)
+    try:
+        yield
+        if stops:  # and the import of some extension module swallowed the exception
+            raise Stopped(stops[0][0])  # noqa: TRY301
+        for each in _ending_signals():
+            signal.signal(each, lambda number, _: os._exit(128 + number))  # the outputs are complete; Python still cleans up
+    except BaseException as error:
+        for each in _ending_signals():
+            signal.signal(each, signal.SIG_IGN)
+        number = stops[0][0] if stops else signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0
+        line = f"{name}: interrupted" if number else _explain(name, error)
+        if line and os.environ.get("CLASSIFIER_TRACEBACK", "0") not in {"", "0"}:
+            sys.excepthook(type(error), error, error.__traceback__)
+        if line:
+            with suppress(OSError):  # as when the terminal is gone
+                print(line, file=sys.stderr, flush=True)
+        if "DVC_STAGE" in os.environ:
+            full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+            _restore_outputs(name, orphaned=os.getppid() != parent, checkpoints_since=started if full else None)
+        if not line:
+            raise
+        sys.exit(128 + number if number else 1)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], bool]]:
+    """Postpone SIGINT, SIGTERM and SIGHUP to the end of the block; yield a function that tells whether one has arrived.
+
+    At the end of the block the first one takes effect: in a stage, it raises `Stopped`. Blocks may be nested. Only the main
+    thread receives signals; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _ending_signals()}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
+
+
+def restore_from_cache(address: str, *, orphaned: bool) -> bool:
+    """Check out the missing outputs of a stage from DVC's cache; return whether that worked for all that the cache has.
+
+    `dvc checkout` leaves out those with `cache: false`, of which the cache has a copy for the run-cache. This is the only
+    use of DVC's private API. When the stage is orphaned, that is when the DVC that started it is gone, and another DVC runs
+    it already, nothing is done.
+    """
+    from dvc.exceptions import CheckoutError
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    complete = True
+    with suppress(LockError), Repo() as repo, repo.lock if orphaned else nullcontext():
+        outputs = repo.stage.load_one(name=address).outs
+        if orphaned and _in_use(Path(repo.tmp_dir) / "rwlock", {output.fs_path for output in outputs}):
+            return True
+        for output in outputs:
+            if output.exists or not output.hash_info:
+                continue
+            output.use_cache = True
+            try:
+                output.checkout(force=True)
+            except CheckoutError:  # not in the cache
+                pass
+            except Exception:  # on a full disk: an error of DVC, or of its database
+                complete = False
+    return complete
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """Return those that exist here and are not ignored, as SIGHUP is under nohup and SIGINT in the background of a shell."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    return [number for number in map(signal.Signals.__getitem__, names) if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _stop_without(parent: int) -> None:
+    """Send SIGTERM to this process when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(REPEAT_SECONDS)
+
+
+def _parse_arguments(name: str, description: str | None) -> None:
+    import argparse
+
     argparse.ArgumentParser(
         prog=f"python -m stages.{name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _ending_signals()}
-    try:
-        yield
-    except InputError as error:
-        _fail(f"{name}: {error}")
-    except OSError as error:
+
+
+def _explain(name: str, error: BaseException) -> str | None:
+    """Return the line for an error that the user can fix, and None for a bug."""
+    from classifier.runtime.errors import InputError
+
+    if isinstance(error, InputError):
+        return f"{name}: {error}"
+    if isinstance(error, OSError):
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
-        _fail(f"{name}: {where}{error.strerror or error}")
-    except MemoryError:
-        _fail(f"{name}: out of memory")
-    except RuntimeError as error:
-        if not re.search("allocate memory|out of memory", str(error)):  # PyTorch's words, on the CPU and on a GPU
-            raise
-        _fail(f"{name}: out of memory")
-    except KeyboardInterrupt:
-        _fail(f"{name}: interrupted", status=128 + signal.SIGINT)
-    for number, handler in before.items():
-        signal.signal(number, handler)
+        return f"{name}: {where}{error.strerror or error}"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
+        restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
+        return (
+            f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then source .venv/bin/activate{restore}"
+        )
+    # The words of PyTorch, on a CPU and on a GPU.
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
+    ):
+        return f"{name}: out of memory"
+    return None
 
 
-def install_signal_handlers() -> None:
-    """Have this process, from now on, end as it should when it is interrupted or terminated, or when DVC is killed.
+def _restore_outputs(name: str, *, orphaned: bool, checkpoints_since: float | None) -> None:
+    """Restore the outputs that DVC deleted before it started this stage, as dvc.lock records them, from the cache or Git.
 
-    SIGTERM is like Ctrl-C. A stage whose DVC is gone ends itself: it would write its outputs behind the back of the next one.
+    The cache is read in another process, because this one may have been stopped in the middle of an import. A checkpoint
+    written since the time `checkpoints_since` is removed when there is no room otherwise.
     """
-    for number in _ending_signals():
-        signal.signal(number, _end_early)
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    import subprocess
+    from importlib.util import find_spec
+
+    from classifier.runtime.paths import checkpoint_file
+
+    address = os.environ["DVC_STAGE"]
+    if find_spec("dvc"):
+        command = [sys.executable, "-m", "classifier.runtime.stage", address, *(["--orphaned"] if orphaned else [])]
+        complete = subprocess.run(command, check=False).returncode == 0
+        checkpoint = checkpoint_file()
+        if not complete and checkpoints_since and name == "train" and checkpoint.exists():
+            if checkpoint.stat().st_mtime >= checkpoints_since:
+                checkpoint.unlink()
+            complete = subprocess.run(command, check=False).returncode == 0
+        if not complete:
+            print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
+    # A fresh clone has no cache, but metrics and pictures in Git.
+    stages = Path("dvc.yaml").read_text(encoding="utf-8")
+    found = re.search(rf"^  {re.escape(address.rpartition(':')[2])}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
+    listing = subprocess.run(["git", "ls-files", "--deleted", "-z"], capture_output=True, text=True, check=False).stdout
+    deleted = [path for path in listing.split("\0") if found and re.search(rf"- {re.escape(path)}:?\n", found[1])]
+    if deleted:
+        subprocess.run(["git", "checkout", "--quiet", "--", *deleted], capture_output=True, check=False)
 
 
-def _ending_signals() -> list[signal.Signals]:
-    """Return those that are not ignored, as Ctrl-C is in what a shell runs in the background."""
-    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+def _in_use(locks: Path, paths: set[str]) -> bool:
+    """Return whether a running process, and not a zombie, holds DVC's lock for writing one of these outputs."""
+    import json
+
+    import psutil
+
+    with suppress(FileNotFoundError, ValueError):  # a DVC that was killed may leave an empty file
+        writers = json.loads(locks.read_text(encoding="utf-8")).get("write", {})
+        for path in paths & writers.keys():
+            with suppress(psutil.NoSuchProcess):
+                if psutil.Process(int(writers[path]["pid"])).status() != psutil.STATUS_ZOMBIE:
+                    return True
+    return False
 
 
-def _end_early(*_: object) -> None:
-    with suppress(SystemExit):
-        _fail("interrupted")
-    os._exit(128 + signal.SIGINT)  # and no exception, which an import that is under way may swallow
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECKED_EVERY)
-    os._exit(128 + signal.SIGTERM)
-
-
-def _fail(line: str, status: int = 1) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short, and half of it is worse than none
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print(line, file=sys.stderr)
-    if "DVC_STAGE" in os.environ:
-        _restore_outputs(os.environ["DVC_STAGE"])
-    sys.exit(status)
-
-
-def _restore_outputs(address: str) -> None:
-    """Bring back what DVC deleted before it ran the stage: its outputs as dvc.lock records them, from the cache or from Git."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    with Repo() as repo:
-        for output in repo.stage.load_one(name=address).outs:
-            if output.exists or not output.hash_info:
-                continue
-            output.use_cache = True  # those that live in Git too: DVC keeps a copy of them for its run-cache
-            try:
-                output.checkout(force=True)
-            except (DvcException, OSError):  # a fresh clone has no cache
-                subprocess.run(["git", "checkout", "--quiet", "--", output.fs_path], capture_output=True, check=False)
+if __name__ == "__main__":
+    sys.exit(not restore_from_cache(sys.argv[1], orphaned="--orphaned" in sys.argv))

@@ -1,70 +1,91 @@
-"""Checkpoints: the state of a training under way, kept in a file from which the same training goes on."""
+"""Checkpoints: the state of a training run in a file, from which it resumes."""
 
 import hashlib
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.runtime.console import log
+from classifier.runtime.errors import InputError
 
-LONGEST_VALUE = 40  # characters of a value that is told; of a longer one (a checksum) it is only said that it changed
+LONGEST_VALUE = 40  # characters of a value that is shown; a longer one (a checksum) is only said to have changed
+INTERVAL = "CLASSIFIER_CHECKPOINT_SECONDS"  # environment variable: the least time between two checkpoints, for tests
 
 
 def fingerprint(settings: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, str]:
-    """Return all that the bytes of a training depend on, by name: settings, and the SHA-256 of files."""
-    marks = {name: str(value) for name, value in settings.items()}
+    """Return everything that the bytes of a training run depend on, by name: settings, and the SHA-256 of files."""
+    values = {name: str(value) for name, value in settings.items()}
     for name, path in files.items():
         with path.open("rb") as file:
-            marks[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return marks
+            values[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return values
 
 
 class Checkpoint:
-    """The checkpoint of one training.
+    """The checkpoint of one training run.
+
+    Raises InputError when the environment variable `CLASSIFIER_CHECKPOINT_SECONDS` is not a number.
 
     Parameters
     ----------
     path
         Of the file.
-    marks
-        The fingerprint of the training; a checkpoint of another one is not used.
+    fingerprint
+        Of the run; a checkpoint with another one is not used.
     """
 
-    def __init__(self, path: Path, marks: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, fingerprint: Mapping[str, str]) -> None:
         self.path = path
-        self.marks = dict(marks)
+        self.fingerprint = dict(fingerprint)
+        self.seconds = _interval()
+        self.saved_at = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state last saved by the same training, or None.
+        """Return the state that the same training run saved last, or None.
 
-        When there is a checkpoint that cannot be used, a line says why, and a damaged one is set aside.
+        When there is a checkpoint that cannot be used, a line says why; a damaged one is renamed.
         """
         try:
             saved = load_tensors(self.path)
-            then, state = saved["marks"], saved["state"]
+            found, state = saved["fingerprint"], saved["state"]
         except FileNotFoundError:
             return None
-        except Exception:  # damaged bytes raise a dozen kinds
-            aside = self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
-            log(f"train: {self.path} is damaged, set aside as {aside.name}; starting over")
+        except Exception:  # damaged bytes raise exceptions of many types
+            renamed = self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
+            log(f"train: {self.path} is damaged, renamed to {renamed.name}; starting over")
             return None
-        if difference := _difference(then, self.marks):
-            log(f"train: {self.path} is of another training ({difference}); starting over")
+        if difference := _difference(found, self.fingerprint):
+            log(f"train: {self.path} is of another training run ({difference}); starting over")
             return None
         return state  # type: ignore[no-any-return]
 
+    def is_due(self) -> bool:
+        """Return whether the last save, or the start, was 30 seconds ago or more."""
+        return time.monotonic() - self.saved_at >= self.seconds
+
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint by one of this state, tensors and plain values, whole or not at all."""
-        save_tensors({"marks": self.marks, "state": state}, self.path)
+        save_tensors({"fingerprint": self.fingerprint, "state": state}, self.path)
+        self.saved_at = time.monotonic()
 
     def remove(self) -> None:
         """Remove the checkpoint, if there is one."""
         self.path.unlink(missing_ok=True)
 
 
+def _interval() -> float:
+    text = os.environ.get(INTERVAL, "30")
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"the environment variable {INTERVAL} should be a number of seconds, got {text!r}") from None
+
+
 def _difference(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say in words what differs between two fingerprints; nothing if they are the same."""
+    """Describe what differs between two fingerprints; an empty text if they are equal."""
     changes = []
     for name in sorted(then.keys() | now.keys()):
         old, new = then.get(name), now.get(name)

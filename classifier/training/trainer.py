@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -15,21 +17,18 @@ from classifier.networks.device import Device
 from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
+from classifier.runtime.console import TrainingBar, log
 from classifier.runtime.errors import InputError
 from classifier.training.augmentation import augment, scale
+from classifier.training.checkpoints import Checkpoint
 from classifier.training.optimizers import build_optimizer, set_rate_factor
 from classifier.training.schedules import rate_factor
 
-
-class Progress(Protocol):
-    """What is called after every step."""
-
-    def __call__(self, images: int, loss: Tensor, accuracy: Tensor) -> None:
-        """Take the number of images of the step, and the epoch's mean loss and accuracy so far."""
+MEASURED_IMAGES = 5000  # number of training images on which the training accuracy of the best weights is measured
 
 
 class Training:
-    """A training under way.
+    """A training run.
 
     Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions than are
     to be frozen.
@@ -39,9 +38,9 @@ class Training:
     network
         Being trained.
     epochs
-        What came of each epoch so far.
+        The learning curve so far.
     epoch_step
-        Number of steps done of the epoch under way.
+        Number of steps done in the current epoch.
     best_weights
         State of the network after the best epoch so far, on the CPU.
     """
@@ -56,7 +55,8 @@ class Training:
         device: Device,
     ) -> None:
         self.network = network.to(device.name)
-        self.images, self.labels = _on(device, train)
+        self.device = device
+        self.images, self.labels = _tensors(train, device)
         self._check_image_sizes(params)
         self.convolutions = convolution_parameters(network)
         if len(params.freeze) > (most := len(self.convolutions)):
@@ -64,24 +64,62 @@ class Training:
                 f"params.yaml: train.freeze: should have at most {most} shares, one for each convolution of the network, "
                 f"got {len(params.freeze)}"
             )
-        self.validation_images, self.validation_labels = _on(device, validation)
+        self.validation_images, self.validation_labels = _tensors(validation, device)
         self.augmentation = augmentation
         self.params = params
-        self.device = device
         self.optimizer = build_optimizer(params, self.network.parameters())
-        self.steps_an_epoch = -(-len(train) // params.batch_size)
+        self.steps_per_epoch = -(-len(train) // params.batch_size)
         self.generator = torch.Generator().manual_seed(params.seed)
         self.mirrored_first: Tensor | None = None
         if augmentation.flip == "alternating":
             self.mirrored_first = torch.randint(2, (len(train),), generator=self.generator, dtype=torch.bool)
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
+        self.started = time.perf_counter()
         self._start_epoch()
 
-    def run_epoch(self, progress: Progress) -> Epoch:
+    def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool]) -> None:
+        """Train all remaining epochs, with a log line after each and a progress bar.
+
+        The state is saved whenever the checkpoint is due after a step, at the end, and when a stop is requested.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When a stop was requested, after the current step.
+        InputError
+            As `run_epoch`.
+        """
+        epochs = self.params.epochs
+
+        def after_step(images: int) -> None:
+            if bar.advance(images):
+                bar.show(*self.means())
+            stopping = stop_requested()
+            if stopping or checkpoint.is_due():
+                checkpoint.save(self.state())
+            if stopping:
+                raise KeyboardInterrupt
+
+        with TrainingBar(epochs, len(self.labels), len(self.epochs) * len(self.labels) + self.seen) as bar:
+            while len(self.epochs) < epochs:
+                epoch = self.run_epoch(after_step)
+                bar.start_epoch(epoch.epoch + 1)
+                log(
+                    f"train: epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.4f}; "
+                    f"validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.4f}"
+                )
+        checkpoint.save(self.state())  # writing the results may fail
+
+    def run_epoch(self, after_step: Callable[[int], object]) -> Epoch:
         """Train on every training image once, in random order, then measure the validation split.
 
-        An epoch that was under way when the state was saved goes on where it was.
+        After `restore`, this resumes in the middle of an epoch.
+
+        Parameters
+        ----------
+        after_step
+            Called after every step with its number of images.
 
         Raises
         ------
@@ -89,11 +127,10 @@ class Training:
             When a loss is no longer a finite number; the epoch is not counted then.
         """
         self.network.train()
-        # Batches that differ by one image at most: no small last one, whose statistics batch normalisation could not use.
-        batches = self.order.tensor_split(self.steps_an_epoch)
-        seen = sum(map(len, batches[: self.epoch_step]))
+        # Sizes differ by one image at most: batch normalisation could not use the statistics of a small last batch.
+        batches = self.order.tensor_split(self.steps_per_epoch)
         for indices in batches[self.epoch_step :]:
-            step = len(self.epochs) * self.steps_an_epoch + self.epoch_step
+            step = len(self.epochs) * self.steps_per_epoch + self.epoch_step
             images, labels = self._batch(indices, step)
             self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
@@ -107,31 +144,59 @@ class Training:
             self.correct += (logits.detach().argmax(dim=1) == labels).sum()
             self.finite_steps += self.loss_sum.isfinite()
             self.epoch_step += 1
-            seen += len(labels)
-            progress(len(labels), self.loss_sum / seen, self.correct / seen)
+            self.seen += len(labels)
+            after_step(len(labels))
         self._check_finite()
         validation_logits = predict(self.network, self.validation_images, self.device)
+        train_loss, train_accuracy = self.means()
         epoch = Epoch(
             epoch=len(self.epochs) + 1,
-            train_loss=self.loss_sum.item() / seen,
+            train_loss=train_loss,
             validation_loss=cross_entropy(validation_logits, self.validation_labels).item(),
-            train_accuracy=self.correct.item() / seen,
-            validation_accuracy=(validation_logits.argmax(dim=1) == self.validation_labels).sum().item()
-            / len(validation_logits),
+            train_accuracy=train_accuracy,
+            validation_accuracy=_accuracy(validation_logits, self.validation_labels),
             learning_rate=self.optimizer.param_groups[0]["lr"],
         )
         if not math.isfinite(epoch.validation_loss):
-            raise self._diverged(f"the validation loss after epoch {epoch.epoch}, step {self.steps_an_epoch}")
+            raise self._diverged(f"the validation loss after epoch {epoch.epoch}, step {self.steps_per_epoch}")
         self.epochs.append(epoch)
         if best_epoch(self.epochs) == epoch:
             self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
         self._start_epoch()
         return epoch
 
-    def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs to go on from here as if nothing had happened, in tensors and plain values.
+    def means(self) -> tuple[float, float]:
+        """Return mean loss and accuracy of the current epoch so far."""
+        return self.loss_sum.item() / self.seen, self.correct.item() / self.seen
 
-        The tensors are those of the training, not copies. A training that diverged raises InputError.
+    @property
+    def seconds(self) -> float:
+        """Time spent in this run, including the time before it was resumed."""
+        return time.perf_counter() - self.started
+
+    def measure_best(self) -> dict[str, float]:
+        """Return the scores of the best weights in float32 and evaluation mode, without augmentation.
+
+        Returns
+        -------
+        scores
+            `training_accuracy` on the first 5,000 training images, `validation_accuracy`, `validation_loss` in nats. The
+            network has the best weights afterwards.
+        """
+        self.network.load_state_dict(self.best_weights)
+        device = self.device.in_float32()
+        training_logits = predict(self.network, self.images[:MEASURED_IMAGES], device)
+        validation_logits = predict(self.network, self.validation_images, device)
+        return {
+            "training_accuracy": _accuracy(training_logits, self.labels[:MEASURED_IMAGES]),
+            "validation_accuracy": _accuracy(validation_logits, self.validation_labels),
+            "validation_loss": cross_entropy(validation_logits, self.validation_labels).item(),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that `restore` needs to continue as if nothing had happened, as tensors and plain values.
+
+        The tensors are not copied. Raises InputError when the training has diverged.
         """
         self._check_finite()
         return {
@@ -145,23 +210,27 @@ class Training:
             "finite_steps": self.finite_steps,
             "epochs": [dataclasses.astuple(epoch) for epoch in self.epochs],
             "best_weights": self.best_weights,
+            "seconds": self.seconds,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of a training that was started with the same arguments."""
+        """Continue from the state of a run that was started with the same arguments."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.epoch_step = state["epoch_step"]
         self.order = state["order"]
+        self.seen = sum(map(len, self.order.tensor_split(self.steps_per_epoch)[: self.epoch_step]))
         self.loss_sum = state["loss_sum"].to(self.device.name)
         self.correct = state["correct"].to(self.device.name)
         self.finite_steps = state["finite_steps"].to(self.device.name)
         self.epochs = [Epoch(*values) for values in state["epochs"]]
         self.best_weights = state["best_weights"]
+        self.started = time.perf_counter() - state["seconds"]
 
     def _start_epoch(self) -> None:
         self.epoch_step = 0
+        self.seen = 0
         self.order = torch.randperm(len(self.labels), generator=self.generator)
         self.loss_sum = torch.zeros((), device=self.device.name)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device.name)
@@ -170,7 +239,7 @@ class Training:
     def _check_finite(self) -> None:
         if not self.loss_sum.isfinite():
             step = self.finite_steps.item() + 1
-            raise self._diverged(f"the loss of epoch {len(self.epochs) + 1}, step {step} of {self.steps_an_epoch}")
+            raise self._diverged(f"the loss of epoch {len(self.epochs) + 1}, step {step} of {self.steps_per_epoch}")
 
     def _diverged(self, loss: str) -> InputError:
         return InputError(
@@ -180,11 +249,11 @@ class Training:
 
     @torch.inference_mode()
     def _check_image_sizes(self, params: TrainParams) -> None:
-        """Find out before the training is half done."""
+        """Try every image size at the start, so that none fails in the middle of the training."""
         self.network.eval()
         for size in params.image_sizes:
             try:
-                self.network(scale(self.images[:1], size))
+                self.network(scale(self.images[:1].to(self.device.name), size))
             except RuntimeError:
                 raise InputError(
                     "params.yaml: train.image_sizes: should be sizes that the network can take (the study's takes images of "
@@ -192,25 +261,31 @@ class Training:
                 ) from None
 
     def _freeze(self, step: int) -> None:
-        """Take no more gradients for convolutions whose time is over: Brock et al., "FreezeOut" (2017), without its rates."""
+        """Stop training convolutions after their share of the steps: Brock et al., "FreezeOut" (2017), without its rates."""
         for share, parameters in zip(self.params.freeze, self.convolutions, strict=False):
             if self._progress(step) >= share:
                 for parameter in parameters:
                     parameter.requires_grad_(False)
 
     def _progress(self, step: int) -> float:
-        return step / (self.steps_an_epoch * self.params.epochs)
+        return step / (self.steps_per_epoch * self.params.epochs)
 
     def _batch(self, indices: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return the augmented images at these indices, at the size of this step, with their labels."""
-        # Alternating flips: whoever was mirrored in one epoch is not in the next (Jordan 2024, section 3.6).
+        # Alternating flips: an image is flipped in every other epoch (Jordan 2024, section 3.6).
         mirrored = None if self.mirrored_first is None else self.mirrored_first[indices] ^ (len(self.epochs) % 2 == 1)
-        on_device = indices.to(self.device.name)
-        images = augment(self.images.index_select(0, on_device), self.augmentation, self.generator, mirrored)
+        images = self.images.index_select(0, indices.to(self.images.device)).to(self.device.name)
+        images = augment(images, self.augmentation, self.generator, mirrored)
         if sizes := self.params.image_sizes:
             images = scale(images, sizes[int(self._progress(step) * len(sizes))])
-        return images, self.labels[on_device]
+        return images, self.labels[indices.to(self.device.name)]
 
 
-def _on(device: Device, split: Split) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(split.images).to(device.name), torch.from_numpy(split.labels).to(device.name)
+def _tensors(split: Split, device: Device) -> tuple[Tensor, Tensor]:
+    """Return images and labels on the device; memory-mapped images stay where they are, since they may not fit on it."""
+    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    return images if isinstance(split.images, np.memmap) else images.to(device.name), labels.to(device.name)
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return (logits.argmax(dim=1) == labels).sum().item() / len(labels)

@@ -1,13 +1,14 @@
 import copy
-import datetime
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
-from classifier.params import file_name, flatten, parse_params, read_params, read_yaml
+from classifier.params import flatten, parse_params, parse_yaml, read_params, read_yaml
 from classifier.runtime.errors import InputError
+from classifier.variants import merge
 from tests.conftest import ROOT
 
 
@@ -70,7 +71,7 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, freeze, seed, checkpoint_steps, precision"
+        "weight_decay, label_smoothing, image_sizes, freeze, seed, device, precision"
     )
 
 
@@ -92,25 +93,6 @@ def test_a_section_that_is_none_is_refused_with_the_keys_that_it_takes(values: A
     assert complaint(values).startswith("params.yaml: augmentation: should be a section with the keys flip, crop_padding")
 
 
-def test_a_source_needs_a_whole_checksum(values: Any) -> None:
-    values["data"]["sources"]["cifar10"][0]["checksum"] = "sha256:12"
-    assert complaint(values).startswith("params.yaml: data.sources.cifar10.0.checksum: should match pattern")
-
-
-@pytest.mark.parametrize("location", ["", "/", "https://server.org/", "..", "data/..", "a\nb", "http://[bad"])
-def test_a_location_that_names_no_file_is_refused(values: Any, location: str) -> None:
-    values["data"]["sources"]["cifar10"][0]["location"] = location
-    line = complaint(values)
-    assert line.startswith("params.yaml: data.sources.cifar10.0.location: ")
-    if location != "http://[bad":
-        assert ": should be a path or URL that ends in the name of a file, got " in line
-
-
-@pytest.mark.parametrize(("location", "name"), [("../a/b.tar.gz", "b.tar.gz"), ("https://a.org/b.gz?c=/d", "b.gz"), ("b", "b")])
-def test_the_name_of_a_file_is_the_last_part_of_its_location(location: str, name: str) -> None:
-    assert file_name(location) == name
-
-
 @pytest.mark.parametrize("flip", [True, False, "alternating"])
 def test_flips_are_on_off_or_alternating(values: Any, flip: object) -> None:
     values["augmentation"]["flip"] = flip
@@ -123,45 +105,117 @@ def test_a_long_value_is_cut_at_80_characters(values: Any) -> None:
         assert complaint(values) == f"params.yaml: train.epochs: should be a valid integer, got {shown}"
 
 
-def test_a_date_is_text_and_refused_as_such(values: Any) -> None:
-    values["train"]["optimizer"] = datetime.date(2020, 1, 2)
-    assert complaint(values).endswith(', got "2020-01-02"')
-
-
 def test_a_key_that_would_break_the_line_is_shown_escaped(values: Any) -> None:
     values["train"]["a\nb"] = 1
     assert complaint(values).startswith('params.yaml: "train.a\\nb": unknown key; train takes epochs, ')
 
 
-def test_keys_that_are_no_text_name_the_file(values: Any) -> None:
-    values["train"][(1, 2)] = 1
-    assert complaint(values).startswith("params.yaml: keys must be str")
+OLD_SOURCES = {"digits": [{"location": "package://scikit-learn/digits.csv.gz", "checksum": f"sha256:{'0' * 64}"}]}
+NEW_SOURCES = "data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]"
 
 
-def test_an_unknown_key_of_a_source_is_refused_with_the_keys_that_exist(values: Any) -> None:
-    values["data"]["sources"]["cifar10"][0]["md5"] = "12"
-    assert complaint(values) == (
-        "params.yaml: data.sources.cifar10.0.md5: unknown key; data.sources.cifar10.0 takes location, checksum"
-    )
+@pytest.mark.xfail("checkpoint_steps" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
+@pytest.mark.parametrize(
+    ("older", "changes"),
+    [
+        (
+            {"data": {"sources": OLD_SOURCES}, "train": {"checkpoint_steps": 1000}},
+            [NEW_SOURCES, "train.checkpoint_steps should be removed", "train.device should be added, as in device: auto"],
+        ),
+        ({"data": {"sources": OLD_SOURCES}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
+        ({"data": {"sources": OLD_SOURCES["digits"]}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
+        ({"train": {"checkpoint_steps": 1000, "device": "cpu"}}, ["train.checkpoint_steps should be removed"]),
+    ],
+)
+def test_params_of_an_earlier_version_are_refused_with_what_to_change(values: Any, older: Any, changes: list[str]) -> None:
+    values["train"].pop("device", None)
+    line = complaint(merge(values, older))
+    assert line == f"params.yaml: has the form of an earlier version; {'; '.join(changes)}"
+
+
+NO_PLAIN_NUMBER = "should be a plain number, such as 1000, 0.5 or 1e-05, or text in quotes, got "
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("train:\n  epochs: 1\n  epochs: 2\n", 'line 3: not valid YAML: found duplicate key "epochs"'),
-        ("train: [1\n", "line 2: not valid YAML"),
-        ("x: !!python/object/apply:os.system [true]\n", "line 1: not valid YAML"),
-        ("", "the whole file: should be a section"),
-        ("- 1\n", "the whole file: should be a section"),
+        ("train:\n  epochs: 1\n  epochs: 2\n", 'line 3: not valid YAML: found duplicate key at "epochs: 2"'),
+        ("train: [1\n", "line 2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: x\nb: *x\n", "line 2: not valid YAML: found undefined alias 'x' at \"*x\""),
+        ("x: [" + "9," * 50, "line 1: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("x: '" + "9" * 100, "line 1: not valid YAML: found unexpected end of stream"),
+        ("x: " + "[" * 1000, "line 1: not valid YAML: nested too deeply"),
+        ('x: "\\Uffffffff"', "line 1: not valid YAML: Python int too large to convert to C int"),
+        ("a: 1\nb: \0", "line 2: not valid YAML: remove the character '\\x00'"),
+        ("a: 1 # x\u2028b: 2", "line 1: not valid YAML: remove the character '\\u2028'"),
+        ("a: 1\n--- 2", "line 2: not valid YAML: but found another document"),
+        ("a: [https://a.org/b?c=d]", "line 1: not valid YAML: put text with a '?' in quotes at \"?c=d]\""),
+        ("a: [b,\n  c?]", "line 2: not valid YAML: put text with a '?' in quotes at \"?]\""),
+        ("a:\n  b: 1_000 # steps", f'line 2: {NO_PLAIN_NUMBER}"1_000 # steps"'),
+        ("-0x1F", f'line 1: {NO_PLAIN_NUMBER}"-0x1F"'),
+        ("[1, .5e3]", f'line 1: {NO_PLAIN_NUMBER}".5e3]"'),
+        ("2020-01-02", f'line 1: {NO_PLAIN_NUMBER}"2020-01-02"'),
+        ("x: " + "9" * 5000, f'line 1: {NO_PLAIN_NUMBER}"{"9" * 57}..."'),
+        ("a: 1\n<<: {a: 1}", 'line 2: should be the keys that are to be merged, got "<<: {a: 1}"'),
+        ("x: !!python/object/apply:os.system [true]", 'line 1: should be without a tag, got "!!python/object'),
+        ("x: !!int 1", 'line 1: should be without a tag, got "!!int 1"'),
+        ("%YAML 1.1\n---\nx: 1", 'line 1: should be without directives, got "%YAML 1.1"'),
+        ("x: 1\n...", 'line 2: should be without document end markers, got "..."'),
+        ("x: &a {y: *a}", 'line 1: should not be an alias of a value that contains it, got "*a}"'),
+        ("{a:}", 'line 1: should have a space after the colon, got ":}"'),
+        ('x: "\\ud83d\\ude00"', "line 1: should be a character instead of the escaped halves of a surrogate pair"),
+        ("x: |\n\n  y", "line 1: should start with a line of text, below a key"),
+        ("|\n y", "line 1: should start with a line of text, below a key"),
     ],
 )
-def test_a_file_that_is_no_params_file_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+def test_yaml_that_dvc_may_read_differently_or_not_at_all_is_refused_with_its_line(text: str, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "params.yaml")
+    line = str(caught.value)
+    assert line.startswith(f"params.yaml, {expected}")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-05", 1e-5),
+        ("+1", 1),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("-.5", -0.5),
+        ("-.inf", -float("inf")),
+        ("yes", "yes"),
+        ("1:30", "1:30"),
+        ("0b7aa7ce", "0b7aa7ce"),
+        ("1.2.3", "1.2.3"),
+        ("", None),
+        ("a: &b [1]\nc: *b", {"a": [1], "c": [1]}),
+        ("a: >-\n  b\n  c", {"a": "b c"}),
+        ("\ufeffa: b\r\nc: 'd'\r", {"a": "b", "c": "d"}),
+        ('["https://a.org/b?c=d", https://a.org/b]', ["https://a.org/b?c=d", "https://a.org/b"]),
+    ],
+)
+def test_yaml_is_read_by_the_rules_of_yaml_1_2(text: str, value: object) -> None:
+    read = parse_yaml(text, "")
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(("text", "got"), [("", "null"), ("- 1\n", "[1]"), ("yes\n", '"yes"')])
+def test_a_file_that_is_no_section_is_refused_with_the_sections_that_exist(tmp_path: Path, text: str, got: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
+    with pytest.raises(InputError) as caught:
         read_params(path)
-    assert expected in str(caught.value)
-    assert str(caught.value).startswith(str(path))
+    sections = "data, network, augmentation, train, evaluate, plot"
+    assert str(caught.value) == f"{path}: the whole file: should be a section with the keys {sections}, got {got}"
+
+
+def test_an_override_that_would_break_the_line_is_shown_escaped() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_yaml("1_0", "-S train.epochs\n=1_0")
+    assert str(caught.value).startswith('"-S train.epochs\\n=1_0", line 1: should be a plain number')
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
@@ -173,6 +227,35 @@ def test_numbers_are_read_the_way_dvc_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(re.sub(r"learning_rate: \S+", "learning_rate: 1e-05", (ROOT / "params.yaml").read_text()))
     assert read_params(path).train.learning_rate == 1e-5
+
+
+def meanings(text: str) -> dict[str, str]:
+    """The comment behind each key."""
+    return dict(re.findall(r"^ *(\w+:).*?(#.*)$", text, re.MULTILINE))
+
+
+@pytest.mark.xfail("checksum:" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("train.learning_rate=1e-05", "train.learning_rate", 1e-5),
+        ("augmentation.flip=alternating", "augmentation.flip", "alternating"),
+        ("network.widths=[4,8]", "network.widths", [4, 8]),
+        ("train.freeze=[0.5,0.75]", "train.freeze", [0.5, 0.75]),
+        ("data.sources=['https://a.org/b?c=d,e',../f]", "data.sources", ["https://a.org/b?c=d,e", "../f"]),
+        ("data.sources=[]", "data.sources", []),
+    ],
+)
+def test_every_comment_is_still_there_after_dvc_wrote_a_value(tmp_path: Path, override: str, key: str, value: object) -> None:
+    path = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text()
+    path.write_text(before)
+    apply_overrides(path, [override])  # what `dvc exp run -S` does
+    after = path.read_text()
+    assert re.findall("#.*", after) == re.findall("#.*", before)
+    assert meanings(after) == meanings(before)
+    assert flatten(read_yaml(path)) == flatten(read_yaml(ROOT / "params.yaml")) | {key: value}
+    read_params(path)
 
 
 def test_flattening_joins_keys_by_dots() -> None:

@@ -33,10 +33,10 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository in which nothing has run, whose training takes some seconds and is saved every few steps."""
+    """A repository in which nothing has run, whose training takes some seconds and is saved after every step."""
     repository = Repository(tmp_path_factory.mktemp("faults") / "fresh")
     repository.set("train.epochs", "6")
-    repository.set("train.checkpoint_steps", "10")
+    repository.environment["CLASSIFIER_CHECKPOINT_SECONDS"] = "0"
     repository.commit("A longer training")
     return repository
 
@@ -127,6 +127,7 @@ def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repositor
 def run_stage(name: str, folder: Path) -> None:
     """Run a stage by hand; called in a process of its own."""
     os.chdir(folder)
+    os.environ["CLASSIFIER_CHECKPOINT_SECONDS"] = "0"
     sys.argv = [f"stages.{name}"]
     with (folder / "output").open("a") as sys.stdout:
         import_module(f"stages.{name}").main()

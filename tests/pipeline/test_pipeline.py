@@ -14,14 +14,15 @@ from tests.pipeline.repository import Repository, ran
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
     "data/raw",
-    "data/processed/train.npz",
-    "data/processed/validation.npz",
-    "data/processed/test.npz",
-    "data/processed/description.json",
+    "data/processed/train.safetensors",
+    "data/processed/validation.safetensors",
+    "data/processed/test.safetensors",
+    "data/processed/dataset.json",
     "models/classifier.pt",
     "metrics/train.json",
     "plots/learning_curve.csv",
     "data/predictions.npz",
+    "data/mistakes.npz",
     "metrics/test.json",
     "plots/confusion_matrix.csv",
     "plots/learning_curve.png",
@@ -133,7 +134,7 @@ def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository
 
 
 def test_a_damaged_file_is_one_line(repository: Repository) -> None:
-    for name, stage in {"data/raw/digits.csv.gz": "preprocess", "data/processed/train.npz": "train"}.items():
+    for name, stage in {"data/raw/digits.csv.gz": "preprocess", "data/processed/train.safetensors": "train"}.items():
         path = repository.folder / name
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[:1000])

@@ -114,7 +114,7 @@ def test_jobs_give_the_bytes_of_stages_by_hand(study: Repository, tmp_path: Path
     clone.set("augmentation.crop_padding", "0")
     for stage in ("download", "preprocess", "train"):
         clone.python(f"stages.{stage}")
-    for path in ("data/processed/train.npz", "models/classifier.pt", "plots/learning_curve.csv"):
+    for path in ("data/processed/train.safetensors", "models/classifier.pt", "plots/learning_curve.csv"):
         digest = hashlib.md5((clone.folder / path).read_bytes(), usedforsecurity=False).hexdigest()
         assert digest == study.hashes("initial")[path]
 

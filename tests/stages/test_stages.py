@@ -81,9 +81,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 ALL = ("download", "preprocess", "train", "evaluate", "plot")
 OUTPUTS = {
     "download": ["data/raw/archive.tar.gz"],
-    "preprocess": [f"data/processed/{name}" for name in ("train.npz", "validation.npz", "test.npz", "description.json")],
+    "preprocess": [
+        *(f"data/processed/{name}.safetensors" for name in ("train", "validation", "test")),
+        "data/processed/dataset.json",
+    ],
     "train": ["checkpoints/train.pt", "models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
-    "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz"],
+    "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz", "data/mistakes.npz"],
     "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
 }
 
@@ -213,11 +216,13 @@ def damages(content: bytes) -> Iterator[bytes]:
     ("name", "stage"),
     [
         ("data/raw/archive.tar.gz", "preprocess"),
-        ("data/processed/train.npz", "train"),
-        ("data/processed/validation.npz", "train"),
-        ("data/processed/test.npz", "evaluate"),
+        ("data/processed/train.safetensors", "train"),
+        ("data/processed/validation.safetensors", "train"),
+        ("data/processed/dataset.json", "train"),
+        ("data/processed/test.safetensors", "evaluate"),
         ("models/classifier.pt", "evaluate"),
         ("data/predictions.npz", "plot"),
+        ("data/mistakes.npz", "plot"),
     ],
 )
 def test_a_damaged_file_is_refused_or_does_not_change_the_result(workspace: Workspace, name: str, stage: str) -> None:
@@ -255,10 +260,11 @@ def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
 ) -> None:
     from classifier.training.trainer import Training
 
-    workspace.values["train"] |= {"checkpoint_steps": 2, "epochs": 3}
+    monkeypatch.setenv("CLASSIFIER_CHECKPOINT_SECONDS", "0")
+    workspace.values["train"]["epochs"] = 3
     workspace.run("download", "preprocess", "train")
     before = workspace.files()
-    for done, epochs, steps in ((3, 0, 2), (5, 1, 0), (7, 1, 2), (12, 2, 2)):
+    for done, epochs, steps in ((3, 0, 3), (5, 0, 5), (7, 1, 2), (12, 2, 2)):
         batch = Training._batch
         count = 0
 
@@ -283,18 +289,62 @@ def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
 def test_another_number_of_epochs_starts_over_and_says_why(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from stages import train
-
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     workspace.run("download", "preprocess")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "save_model", full_disk)
+        patch.setattr("classifier.networks.model_file.save_model", full_disk)
         assert "No space left on device" in workspace.fails("train")
     workspace.values["train"]["epochs"] = 3
     workspace.run("train")
-    assert "is of another training (train.epochs was 2, is 3); starting over" in capsys.readouterr().out
+    assert "is of another training run (train.epochs was 2, is 3); starting over" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_model_of_processor_starts_over_and_says_why(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    workspace.run("download", "preprocess")
+    with monkeypatch.context() as patch:
+        patch.setattr("classifier.networks.model_file.save_model", full_disk)
+        patch.setattr("classifier.networks.device.processor_model", lambda: "Other CPU")
+        workspace.fails("train")
+    workspace.run("train")
+    assert "is of another training run (processor was Other CPU, is " in capsys.readouterr().out
+
+
+def test_the_scores_of_train_and_evaluate_are_those_of_float32_whatever_the_precision_of_the_training(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifier.networks import inference
+
+    precisions: list[str] = []
+    whole = inference.predict
+
+    def predict(network: Any, images: Any, device: Any, *views: Any) -> Any:
+        precisions.append(device.precision)
+        return whole(network, images, device, *views)
+
+    for module in ("classifier.networks.inference", "classifier.training.trainer"):
+        monkeypatch.setattr(f"{module}.predict", predict)
+    workspace.values["train"]["precision"] = "bfloat16"
+    workspace.run("download", "preprocess", "train", "evaluate")
+    # Two epochs, whose curve is that of the training's precision; then training and validation split, and the test split.
+    assert precisions == ["bfloat16", "bfloat16", "float32", "float32", "float32"]
+    assert {"training_accuracy", "validation_accuracy", "validation_loss", "processor"} <= set(
+        workspace.json("metrics/train.json")
+    )
+
+
+def test_a_device_that_is_not_there_is_one_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    workspace.run(*ALL)
+    workspace.values["train"]["device"] = "cuda"
+    for stage in ("train", "evaluate"):
+        assert "train.device: cuda is not available on this machine" in workspace.fails(stage)
 
 
 def test_too_large_a_network_is_out_of_memory_in_one_line(workspace: Workspace) -> None:

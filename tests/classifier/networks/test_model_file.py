@@ -1,5 +1,6 @@
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,23 +8,74 @@ import torch
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network
 from classifier.networks.model_file import Model, load_model, save_model
+from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
 
 
 @pytest.fixture
 def model() -> Model:
-    description = DatasetInfo(("no", "yes"), (0.4,), (0.2,))
+    dataset = DatasetInfo(("no", "yes"), (0.4,), (0.2,))
     params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
-    return Model(build_network(params, (8, 8, 1), description, seed=5).state_dict(), params, (8, 8, 1), description)
+    return Model(build_network(params, (8, 8, 1), dataset, seed=5).state_dict(), params, (8, 8, 1), dataset)
 
 
 def test_a_model_comes_back_whole_and_gives_the_same_logits(model: Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "classifier.pt")
     loaded = load_model(tmp_path / "classifier.pt")
-    assert (loaded.network, loaded.image_shape, loaded.description) == (model.network, model.image_shape, model.description)
+    assert (loaded.network, loaded.image_shape, loaded.dataset) == (model.network, model.image_shape, model.dataset)
     images = torch.randint(256, (3, 8, 8, 1), dtype=torch.uint8)
     assert torch.equal(loaded.build()(images), model.build()(images))
+
+
+def saved_content(model: Model, path: Path) -> Any:
+    save_model(model, path)
+    return load_tensors(path)
+
+
+@pytest.mark.parametrize("version", [1, 3, "x"])
+def test_a_model_of_another_format_is_refused_in_one_line_that_says_so(model: Model, tmp_path: Path, version: object) -> None:
+    path = tmp_path / "classifier.pt"
+    save_tensors(saved_content(model, path) | {"format": version}, path)
+    with pytest.raises(InputError, match=rf"^[^\n]*classifier\.pt: a model file of format {version}, not 2: [^\n]*$"):
+        load_model(path)
+
+
+def test_a_model_file_from_before_formats_had_numbers_is_of_format_1(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    save_tensors({"weights": model.weights, "network": {}, "image_shape": (8, 8, 1), "description": {}}, path)
+    with pytest.raises(InputError, match="a model file of format 1, not 2: "):
+        load_model(path)
+
+
+def test_the_settings_may_grow_without_a_new_format(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    content["settings"]["of a later version"] = {"a": 1}
+    save_tensors(content, path)
+    assert load_model(path).network == model.network
+
+
+def test_a_setting_that_is_newer_than_a_file_takes_the_value_that_the_file_implies(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    del content["settings"]["network"]["whitening"]
+    save_tensors(content, path)
+    with pytest.raises(InputError, match="damaged"):
+        load_model(path)
+    monkeypatch.setattr("classifier.networks.model_file.ADDED", {"whitening": False, "widths": ()})
+    assert load_model(path).network == model.network
+
+
+def test_a_setting_of_the_network_that_is_not_known_is_not_ignored(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    content["settings"]["network"]["residual"] = True
+    save_tensors(content, path)
+    with pytest.raises(InputError, match=r"classifier\.pt: a model file with the unknown setting network\.residual: "):
+        load_model(path)
 
 
 def test_the_bytes_do_not_depend_on_the_name_of_the_file(model: Model, tmp_path: Path) -> None:

@@ -3,15 +3,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from classifier.runtime.errors import InputError
 from classifier.training.checkpoints import Checkpoint, fingerprint
 
-MARKS = {"train.epochs": "15", "data/processed/train.npz": "0" * 64}
+FINGERPRINT = {"train.epochs": "15", "data/processed/train.safetensors": "0" * 64}
 STATE = {"weights": {"a": torch.arange(4.0)}, "step": 3, "best": None}
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    checkpoint = Checkpoint(tmp_path / "checkpoints" / "train.pt", MARKS)
+    checkpoint = Checkpoint(tmp_path / "checkpoints" / "train.pt", FINGERPRINT)
     checkpoint.save(STATE)
     return checkpoint
 
@@ -31,7 +32,7 @@ def test_a_later_state_takes_the_place_of_an_earlier_one_and_nothing_else_is_lef
 
 
 def test_without_a_checkpoint_there_is_no_state_and_no_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = Checkpoint(tmp_path / "train.pt", MARKS)
+    checkpoint = Checkpoint(tmp_path / "train.pt", FINGERPRINT)
     assert checkpoint.load() is None
     checkpoint.remove()
     assert capsys.readouterr().out == ""
@@ -43,34 +44,34 @@ def test_a_removed_checkpoint_is_gone(checkpoint: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "reason"),
+    ("values", "reason"),
     [
-        (MARKS | {"train.epochs": "20"}, "train.epochs was 15, is 20"),
-        (MARKS | {"data/processed/train.npz": "1" * 64}, "data/processed/train.npz has changed"),
-        (MARKS | {"train.new": "1"}, "train.new has changed"),
+        (FINGERPRINT | {"train.epochs": "20"}, "train.epochs was 15, is 20"),
+        (FINGERPRINT | {"data/processed/train.safetensors": "1" * 64}, "data/processed/train.safetensors has changed"),
+        (FINGERPRINT | {"train.new": "1"}, "train.new has changed"),
         (
-            MARKS | {"train.epochs": "1", "data/processed/train.npz": ""},
-            "data/processed/train.npz has changed, train.epochs was 15",
+            FINGERPRINT | {"train.epochs": "1", "data/processed/train.safetensors": ""},
+            "data/processed/train.safetensors has changed, train.epochs was 15",
         ),
     ],
 )
 def test_a_checkpoint_of_another_training_is_left_alone_with_a_line_saying_what_differs(
-    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], marks: dict[str, str], reason: str
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], values: dict[str, str], reason: str
 ) -> None:
-    assert Checkpoint(checkpoint.path, marks).load() is None
+    assert Checkpoint(checkpoint.path, values).load() is None
     line = capsys.readouterr().out
-    assert line.startswith(f"train: {checkpoint.path} is of another training ({reason}")
+    assert line.startswith(f"train: {checkpoint.path} is of another training run ({reason}")
     assert line.endswith("; starting over\n")
     assert line.count("\n") == 1
     assert checkpoint.load() is not None
 
 
-def test_any_damage_is_noticed_and_the_file_set_aside_with_a_line(
+def test_any_damage_is_noticed_and_the_file_renamed_with_a_line(
     checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = checkpoint.path.read_bytes()
     tensor = whole.index(torch.arange(4.0).numpy().tobytes())
-    aside = checkpoint.path.with_name("train.pt.damaged")
+    renamed = checkpoint.path.with_name("train.pt.damaged")
     for damaged in (
         b"",
         whole[:20],
@@ -80,9 +81,9 @@ def test_any_damage_is_noticed_and_the_file_set_aside_with_a_line(
     ):
         checkpoint.path.write_bytes(damaged)
         assert checkpoint.load() is None
-        assert capsys.readouterr().out == f"train: {checkpoint.path} is damaged, set aside as train.pt.damaged; starting over\n"
+        assert capsys.readouterr().out == f"train: {checkpoint.path} is damaged, renamed to train.pt.damaged; starting over\n"
         assert not checkpoint.path.exists()
-        assert aside.read_bytes() == damaged
+        assert renamed.read_bytes() == damaged
     checkpoint.save(STATE)
     assert checkpoint.load() is not None
 
@@ -103,3 +104,36 @@ def test_a_fingerprint_holds_settings_as_text_and_files_as_their_sha256(tmp_path
         "sizes": "(1, 2)",
         "data": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     }
+
+
+def test_a_checkpoint_is_due_30_seconds_after_the_start_and_after_every_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.delenv("CLASSIFIER_CHECKPOINT_SECONDS", raising=False)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "train.pt", FINGERPRINT)
+    for start in (100.0, 131.0):
+        now = start + 29.9
+        assert not checkpoint.is_due()
+        now = start + 31
+        assert checkpoint.is_due()
+        checkpoint.save(STATE)
+        assert not checkpoint.is_due()
+
+
+def test_the_interval_may_be_shortened_for_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLASSIFIER_CHECKPOINT_SECONDS", "0")
+    assert Checkpoint(tmp_path / "train.pt", FINGERPRINT).is_due()
+    monkeypatch.setenv("CLASSIFIER_CHECKPOINT_SECONDS", "soon")
+    with pytest.raises(InputError, match="CLASSIFIER_CHECKPOINT_SECONDS should be a number of seconds, got 'soon'"):
+        Checkpoint(tmp_path / "train.pt", FINGERPRINT)
+
+
+@pytest.mark.parametrize(("name", "old", "new"), [("processor", "AMD EPYC", "Intel Xeon"), ("device", "NVIDIA A", "NVIDIA B")])
+def test_a_checkpoint_of_another_model_of_processor_or_gpu_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
+) -> None:
+    Checkpoint(tmp_path / "train.pt", {name: old}).save(STATE)
+    assert Checkpoint(tmp_path / "train.pt", {name: new}).load() is None
+    assert f"({name} was {old}, is {new})" in capsys.readouterr().out

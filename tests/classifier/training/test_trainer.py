@@ -1,19 +1,26 @@
 import dataclasses
 import io
+import os
+import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from classifier.data.split import DatasetInfo, Split
+from classifier.data.split import DatasetInfo, Split, load_split, save_split
 from classifier.networks.build import build_network, fit_whitening
-from classifier.networks.device import Device, choose_device
+from classifier.networks.device import Device
+from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, NetworkParams, TrainParams
 from classifier.results.learning_curve import best_epoch
 from classifier.runtime.errors import InputError
+from classifier.runtime.stage import deferred_signals
+from classifier.training import trainer
+from classifier.training.checkpoints import Checkpoint
 from classifier.training.trainer import Training
 
 CPU = Device("cpu", "float32")
@@ -29,7 +36,7 @@ PARAMS = TrainParams(
     image_sizes=(),
     freeze=(),
     seed=0,
-    checkpoint_steps=1000,
+    device="cpu",
     precision="float32",
 )
 AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
@@ -59,7 +66,7 @@ def start(
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
 
-def ignore(images: int, loss: Tensor, accuracy: Tensor) -> None:
+def ignore(images: int) -> None:
     pass
 
 
@@ -76,21 +83,21 @@ def test_it_learns_32_images_by_heart(precision: Literal["float32", "bfloat16"],
 def test_an_epoch_sees_every_image_once_and_reports_every_step() -> None:
     training = start(count=37)
     steps: list[int] = []
-    last: list[float] = []
+    means: list[tuple[float, float]] = []
 
-    def progress(images: int, loss: Tensor, accuracy: Tensor) -> None:
+    def after_step(images: int) -> None:
         steps.append(images)
-        last[:] = [loss.item(), accuracy.item()]
+        means.append(training.means())
 
-    epoch = training.run_epoch(progress)
+    epoch = training.run_epoch(after_step)
     assert steps == [13, 12, 12]
-    assert last == pytest.approx([epoch.train_loss, epoch.train_accuracy])
+    assert means[-1] == (epoch.train_loss, epoch.train_accuracy)
     assert (epoch.epoch, epoch.learning_rate) == (1, 0.01)
 
 
 def test_a_remainder_of_one_image_is_no_batch_of_its_own() -> None:
     steps: list[int] = []
-    start(count=33).run_epoch(lambda images, _loss, _accuracy: steps.append(images))
+    start(count=33).run_epoch(steps.append)
     assert steps == [11, 11, 11]
 
 
@@ -153,13 +160,6 @@ def test_a_training_that_diverges_says_so() -> None:
         InputError, match=r"loss .* step 2.* is not a finite number: the training diverged; lower train\.learning_rate"
     ):
         [training.run_epoch(ignore) for _ in range(5)]
-
-
-def test_the_device_is_deterministic_and_float32_when_asked_for() -> None:
-    device = choose_device("float32")
-    assert device.precision == "float32"
-    assert torch.are_deterministic_algorithms_enabled()
-    assert choose_device("auto").precision in ("float32", "bfloat16")
 
 
 def test_alternating_flips_mirror_every_image_in_one_of_two_epochs() -> None:
@@ -282,6 +282,125 @@ def test_a_training_restored_from_its_state_ends_with_the_same_bytes(
         (resumed.network.state_dict(), whole.network.state_dict()),
     ):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    monkeypatch.setenv("CLASSIFIER_CHECKPOINT_SECONDS", "1000")
+    return Checkpoint(tmp_path / "train.pt", {})
+
+
+def same_result(one: Training, other: Training) -> bool:
+    return one.epochs == other.epochs and all(
+        torch.equal(one.best_weights[name], other.best_weights[name]) for name in one.best_weights
+    )
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 7])
+def test_a_signal_lets_the_current_step_end_saves_the_state_and_the_resumed_run_has_the_same_result(
+    checkpoint: Checkpoint, stop_after: int
+) -> None:
+    params = dataclasses.replace(PARAMS, epochs=4)
+    whole, stopped, resumed = (start(params) for _ in range(3))
+    whole.run(checkpoint, never)
+    checkpoint.remove()
+    batch, steps = stopped._batch, 0
+
+    def interrupt(indices: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch(indices, step)
+
+    stopped._batch = interrupt  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), deferred_signals() as stop_requested:
+            stopped.run(checkpoint, stop_requested)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert steps == stop_after, "no further step"
+    state = checkpoint.load()
+    assert state
+    resumed.restore(state)
+    assert len(resumed.epochs) * 2 + resumed.epoch_step == stop_after
+    resumed.run(checkpoint, never)
+    assert same_result(resumed, whole)
+
+
+def test_the_state_is_saved_after_the_step_in_which_it_is_due_and_at_the_end(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=3))
+    saved_at: list[int] = []
+    monkeypatch.setattr(checkpoint, "is_due", lambda: len(training.epochs) * 2 + training.epoch_step in (3, 4))
+    monkeypatch.setattr(checkpoint, "save", lambda state: saved_at.append(len(state["epochs"]) * 2 + state["epoch_step"]))
+    training.run(checkpoint, never)
+    assert saved_at == [3, 4, 6]
+
+
+def test_the_seconds_of_a_resumed_run_include_those_before(checkpoint: Checkpoint) -> None:
+    training = start()
+    training.restore(saved(start()) | {"seconds": 5000.0})
+    training.run(checkpoint, never)
+    assert 5000 < training.seconds < 6000
+
+
+def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation(checkpoint: Checkpoint) -> None:
+    augmentation = AugmentationParams(flip=True, crop_padding=2, crop_fill="black")
+    training = start(dataclasses.replace(PARAMS, epochs=3), augmentation, Device("cpu", "bfloat16"), count=40)
+    training.run(checkpoint, never)
+    scores = training.measure_best()
+    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3), (8, 8, 1), DESCRIPTION, 0)
+    network.load_state_dict(training.best_weights)
+    network.eval()
+    train, validation = easy_split(40, 1), easy_split(30, 2)
+    with torch.inference_mode():
+        logits, validation_logits = (network(torch.from_numpy(split.images)) for split in (train, validation))
+    labels = torch.from_numpy(validation.labels)
+    assert scores == {
+        "training_accuracy": np.mean(logits.argmax(1).numpy() == train.labels),
+        "validation_accuracy": np.mean(validation_logits.argmax(1).numpy() == validation.labels),
+        "validation_loss": pytest.approx(torch.nn.functional.cross_entropy(validation_logits, labels).item(), rel=1e-6),
+    }
+    assert scores["validation_loss"] != pytest.approx(best_epoch(training.epochs).validation_loss, rel=1e-6), "bfloat16"
+
+
+def test_the_training_accuracy_is_that_of_the_first_5000_images(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start()
+    training.run(checkpoint, never)
+    counts: list[int] = []
+
+    def count(network: nn.Module, images: Tensor, device: Device) -> Tensor:
+        counts.append(len(images))
+        return predict(network, images, device)
+
+    monkeypatch.setattr(trainer, "predict", count)
+    monkeypatch.setattr(trainer, "MEASURED_IMAGES", 20)
+    training.measure_best()
+    assert counts == [20, 30]
+
+
+def test_memory_mapped_images_give_the_same_result(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = start(dataclasses.replace(PARAMS, epochs=2))
+    read.run(checkpoint, never)
+    monkeypatch.setattr("classifier.data.split.MAPPED_FROM", 1)
+    save_split(easy_split(32, 1), tmp_path / "train")
+    save_split(easy_split(30, 2), tmp_path / "validation")
+    train, validation = load_split(tmp_path / "train"), load_split(tmp_path / "validation")
+    assert isinstance(train.images, np.memmap)
+    mapped = Training(start().network, train, validation, NO_AUGMENTATION, read.params, CPU)
+    mapped.run(checkpoint, never)
+    assert same_result(mapped, read)
 
 
 def test_the_error_of_a_training_that_diverged_names_the_step_and_no_state_is_given_away() -> None:

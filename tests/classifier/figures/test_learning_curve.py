@@ -1,0 +1,22 @@
+import numpy as np
+from matplotlib.lines import Line2D
+
+from classifier.figures.learning_curve import learning_curve_figure
+from classifier.results.learning_curve import Epoch
+from tests.classifier.figures.helpers import words
+
+CURVE = [Epoch(1, 2, 1.8, 0.3, 0.4, 0.1), Epoch(2, 1.5, 1.4, 0.5, 0.6, 0.1), Epoch(3, 1.2, 1.5, 0.6, 0.55, 0.1)]
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in np.asarray(line.get_xydata()).tolist()]
+
+
+def test_the_learning_curve_draws_both_splits_and_marks_the_best_epoch() -> None:
+    figure = learning_curve_figure(CURVE)
+    assert "Best epoch 2 of 3: validation accuracy 60.0%" in words(figure)
+    for axes, quantity in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        training, validation, _, marker = axes.get_lines()
+        assert points(training) == [(epoch.epoch, getattr(epoch, f"train_{quantity}")) for epoch in CURVE]
+        assert points(validation) == [(epoch.epoch, getattr(epoch, f"validation_{quantity}")) for epoch in CURVE]
+        assert points(marker) == [(2, getattr(CURVE[1], f"validation_{quantity}"))]
