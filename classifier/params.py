@@ -4,9 +4,8 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
@@ -26,23 +25,10 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
 
 
-def file_name(location: str) -> str:
-    """Return the name of the file at a URL or path: its last part."""
-    return PurePosixPath(urlsplit(location).path).name
-
-
-def _checked_location(location: str) -> str:
-    if not location.isprintable() or file_name(location) in {"", ".."}:
-        raise ValueError("should be a path or URL that ends in the name of a file")
-    return location
-
-
-@dataclass(frozen=True, config=STRICT)
-class Source:
-    """Where an archive can be had (URL, path, or package://PACKAGE/FILE) and the checksum that its bytes must have."""
-
-    location: Annotated[str, AfterValidator(_checked_location)]
-    checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
+def _checked_place(place: str) -> str:
+    if not place.isprintable() or not place.strip():
+        raise ValueError("should be a URL or the path of an archive or a folder")
+    return place
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -52,7 +38,7 @@ class DataParams:
     name: Literal["cifar10", "digits"]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    sources: dict[Literal["cifar10", "digits"], Annotated[tuple[Source, ...], Field(min_length=1)]]
+    sources: tuple[Annotated[str, AfterValidator(_checked_place)], ...]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -328,7 +314,7 @@ def _keys_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the keys that the section at this location takes."""
     section: Any = Params
     for part in location:
-        section = Source if section is DataParams and part == "sources" else _types_of(section).get(str(part), section)
+        section = _types_of(section).get(str(part), section)
     return list(_types_of(section))
 
 

@@ -20,6 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, as_override, merge, plan, variant_names
@@ -76,6 +77,7 @@ def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event)
         overrides = [as_override(key, value) for key, value in flatten(differences).items()]
         print(f"variant: {name} ({', '.join(overrides) or 'params.yaml unchanged'})", flush=True)
         commands[name] = [f"--set-param={override}" for override in overrides]
+    keep_foreign_files()
     remove_pending(commands)  # left by a run that was killed
     if jobs > 1:  # experiments with the same data share what comes before the training: it runs once, first
         groups = {name: json.dumps(differences.get("data")) for name, differences in experiments.items()}
@@ -89,7 +91,7 @@ def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event)
         # Two runs of DVC that start and end at the same moment may take each other's experiment: look for all of them.
         done |= {name for name in experiments if name not in done and accept(name)}
     if failed := [name for name in experiments if name not in done]:
-        raise InputError(f"failed: {', '.join(failed)}; see {f'the logs in {LOGS}' if jobs > 1 else 'the output above'}")
+        raise InputError(f"failed: {', '.join(failed)}; see the output above{f' and the logs in {LOGS}' if jobs > 1 else ''}")
 
 
 def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: threading.Event) -> Iterator[tuple[str, int]]:
