@@ -275,11 +275,12 @@ def _older_form(complaints: Sequence[ErrorDetails]) -> str:
     """Return what to change in params from versions in which `data.sources` listed archives with their checksums."""
     changes = []
     if any(complaint["loc"][:2] == ("data", "sources") and isinstance(complaint["input"], dict) for complaint in complaints):
-        changes.append("in data, list the places to look in first, without checksums: sources: [data/archives, ../shared]")
-    if any(complaint["loc"] == ("train", "checkpoint_steps") for complaint in complaints):
-        changes.append("in train, remove checkpoint_steps")
-    if changes and any(complaint["loc"] == ("train", "device") and complaint["type"] == "missing" for complaint in complaints):
-        changes.append("in train, add device: auto")
+        changes.append("data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]")
+    kinds = {complaint["loc"]: complaint["type"] for complaint in complaints}
+    if kinds.get(("train", "checkpoint_steps")) == "unexpected_keyword_argument":
+        changes.append("train.checkpoint_steps should be removed")
+    if changes and kinds.get(("train", "device")) == "missing":
+        changes.append("train.device should be added, as in device: auto")
     return f"has the form of an earlier version; {'; '.join(changes)}" if changes else ""
 
 

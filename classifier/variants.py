@@ -1,5 +1,8 @@
 """Variants: differences from params.yaml, from files and from KEY=VALUE, and how they are merged."""
 
+import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,33 @@ def merge(base: Any, differences: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(differences, dict)):
         return differences
     return base | {key: merge(base.get(key), value) for key, value in differences.items()}
+
+
+def plan(names: Sequence[str], overrides: Sequence[str], seeds: Sequence[int] | None) -> dict[str, Any]:
+    """Return what differs from params.yaml in each experiment, by its name: NAME, or NAME-seed-N for each of the seeds.
+
+    An override KEY=VALUE takes precedence over the variant, a seed over both.
+    """
+    experiments = {}
+    for name in names:
+        differences = read_variant(name)
+        for override in overrides:
+            differences = merge(differences, parse_override(override))
+        if seeds is None:
+            experiments[name] = differences
+        else:
+            experiments |= {f"{name}-seed-{seed}": merge(differences, {"train": {"seed": seed}}) for seed in seeds}
+    return experiments
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return KEY=VALUE as `dvc exp run --set-param` reads it: with Hydra's grammar, which is not JSON."""
+    return f"{key}={_in_hydra(value)}"
+
+
+def _in_hydra(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_hydra, value))}]"
+    if isinstance(value, str):  # backslashes count only before a quote, the end, and ${, which begins an interpolation
+        return "'" + re.sub(r"(\\*)(\$\{|'|\Z)", lambda match: match[1] * 2 + (match[2] and "\\" + match[2]), value) + "'"
+    return json.dumps(value)

@@ -1,7 +1,7 @@
 """Compare trainings: one picture with all their learning curves, and one table as Markdown and as JSON.
 
-A revision is an experiment, tag, branch or commit, or `workspace`; a pattern such as 'augmented-seed-*' stands for the
-experiments that it matches. Trainings that differ in train.seed alone become one line with mean, spread and n.
+A revision is an experiment, or else a tag, branch or commit, or `workspace`; a pattern such as 'augmented-seed-*' stands for
+the experiments that it matches. Trainings that differ only in train.seed become one line with mean, spread and n.
 
   python -m tools.compare initial batchnorm augmented
   python -m tools.compare initial 'augmented-seed-*' --output docs/seeds
@@ -9,13 +9,11 @@ experiments that it matches. Trainings that differ in train.seed alone become on
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
@@ -23,7 +21,7 @@ from dvc.scm import RevError
 
 from classifier.figures.comparison import learning_curves
 from classifier.params import read_yaml
-from classifier.results.comparison import Result, as_markdown, as_values, compare
+from classifier.results.comparison import Result, as_markdown, as_values, compare, group
 from classifier.results.learning_curve import load_curve
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
@@ -45,7 +43,8 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.output
     try:
-        groups = group([(revision, *load(revision)) for revision in expand(arguments.revisions)])
+        results = [load(revision) for revision in expand(arguments.revisions)]
+        groups = group(results)
         rows = compare(groups)
         write_json(folder / "comparison.json", as_values(rows))
         with atomic_write(folder / "comparison.md") as temporary:
@@ -59,6 +58,10 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"compare: {error.filename}: {error.strerror}")
     print(as_markdown(rows))
+    if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
+        print(f"compare: counted once, since others have the same settings and results: {', '.join(sorted(repeated))}")
+    if old := [result.revision for result in results if "training_accuracy" not in result.train]:
+        print(f"compare: no training accuracy and gap: an older version of this program trained {', '.join(old)}")
     print(f"compare: comparison.md, comparison.json and learning_curves.png are in {folder}")
 
 
@@ -74,49 +77,35 @@ def expand(revisions: Sequence[str]) -> list[str]:
 
 
 def known_experiments() -> str:
-    """Say which experiments there are."""
+    """Return the part of an error message that names the experiments."""
     names = experiments.names()
     return f"there are {', '.join(names)}" if names else "there are none; make study runs those of the study"
 
 
-def load(revision: str) -> tuple[Any, Result]:
+def load(revision: str) -> Result:
     """Return the params and the results of a revision, from Git and from DVC's cache or remote.
 
     Raises
     ------
     InputError
-        When there is no such revision, or its results are not to be had.
+        When there is no such revision, or its results are in neither.
     """
+    experiment = None if revision == "workspace" else experiments.find(revision)
+    commit = experiment.commit if experiment else None if revision == "workspace" else revision
     try:
-        files = DVCFileSystem(rev=None if revision == "workspace" else revision)
+        files = DVCFileSystem(rev=commit)
         with tempfile.TemporaryDirectory() as folder:
             for name in ("params.yaml", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
                 files.get_file(name, str(Path(folder, Path(name).name)))
-            result = Result(
-                load_curve(Path(folder, "learning_curve.csv")),
-                json.loads(Path(folder, "train.json").read_text(encoding="utf-8")),
-                json.loads(Path(folder, "test.json").read_text(encoding="utf-8")),
-            )
-            return read_yaml(Path(folder, "params.yaml")), result
+            train, test = (json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "test"))
+            params, curve = read_yaml(Path(folder, "params.yaml")), load_curve(Path(folder, "learning_curve.csv"))
+            return Result(revision, params, curve, train, test)
     except RevError:
         raise InputError(f"{revision}: no such experiment, tag, branch or commit; {known_experiments()}") from None
     except FileNotFoundError as error:
         raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
     except DvcException as error:
         raise InputError(f"{revision}: {error}") from None
-
-
-def group(loaded: Sequence[tuple[str, Any, Result]]) -> dict[str, list[Result]]:
-    """Put trainings whose params differ in train.seed alone under one name, each seed once."""
-    groups: dict[str, tuple[str, dict[int, Result]]] = {}
-    for revision, params, result in loaded:
-        seed = params["train"].pop("seed")
-        _, results = groups.setdefault(json.dumps(params, sort_keys=True), (revision, {}))
-        results[seed] = result
-    return {
-        re.sub(r"-seed-\d+$", "", name) if len(results) > 1 else name: list(results.values())
-        for name, results in groups.values()
-    }
 
 
 if __name__ == "__main__":

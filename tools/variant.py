@@ -1,7 +1,7 @@
 """Run variants as DVC experiments of their names, in temporary folders: the workspace stays as it is.
 
-A variant is a file variants/NAME.yaml that holds only what differs from params.yaml. What DVC has in its cache is not
-computed again, so a run that was stopped goes on where it was, and one that was finished runs nothing.
+A variant is a file variants/NAME.yaml that holds only what differs from params.yaml. DVC computes nothing again that is in
+its cache: an experiment that is up to date takes three seconds, and one that was stopped resumes.
 
   python -m tools.variant batchnorm
   python -m tools.variant initial batchnorm augmented --jobs 2
@@ -11,23 +11,23 @@ computed again, so a run that was stopped goes on where it was, and one that was
 
 import argparse
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
-from classifier.variants import PARAMS, merge, parse_override, read_variant, variant_names
-from tools.experiments import remove, rename, up_to_date
+from classifier.variants import PARAMS, as_override, merge, plan, variant_names
+from tools.experiments import PENDING, accept, dvc, find, interrupt, remove_pending, start_dvc
+
+LOGS = Path("logs")
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
@@ -40,114 +40,103 @@ def main() -> None:
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in dvc exp run"
     )
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed as the experiment NAME-seed-N")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="run N at a time through DVC's queue (default: 1)")
-    parser.add_argument("--export", type=Path, metavar="FOLDER", help="put metrics and plots of the last experiment there too")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help=f"run N at a time, logs in {LOGS}/ (default: 1)")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="copy metrics and plots of the last experiment there")
     arguments = parser.parse_args()
+    interrupted = threading.Event()
+    for number in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, number):
+            signal.signal(getattr(signal, number), lambda *_: interrupted.set())
     try:
         experiments = plan(arguments.names, arguments.set_param, arguments.seeds)
         for experiment, differences in experiments.items():
             parse_params(merge(read_yaml(PARAMS), differences), f"variant {experiment} on {PARAMS}")
-        run(experiments, arguments.jobs)
+        run(experiments, max(arguments.jobs, 1), interrupted)
         if arguments.export:
             export(list(experiments)[-1], arguments.export)
     except InputError as error:
         sys.exit(f"variant: {error}")
     except KeyboardInterrupt:
-        print("variant: interrupted; the same command goes on with what is not done", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
-def plan(names: Sequence[str], overrides: Sequence[str], seeds: Sequence[int] | None) -> dict[str, Any]:
-    """Return what differs from params.yaml in each experiment, by its name."""
-    experiments = {}
-    for name in names:
-        differences = read_variant(name)
-        for override in overrides:
-            differences = merge(differences, parse_override(override))
-        if seeds is None:
-            experiments[name] = differences
-        else:
-            experiments |= {f"{name}-seed-{seed}": merge(differences, {"train": {"seed": seed}}) for seed in seeds}
-    return experiments
+def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
+    """Run the pipeline with the differences of each experiment, `jobs` at a time.
 
-
-def run(experiments: Mapping[str, Any], jobs: int) -> None:
-    """Run the pipeline with the differences of each experiment that is not up to date; `jobs` at a time.
-
-    An earlier experiment of the same name is replaced when the new one has succeeded, also one on another commit: DVC's
-    commands take a name only when it is the only one.
+    An experiment of the same name is replaced when the new one has succeeded.
 
     Raises
     ------
     InputError
-        When an experiment failed; DVC has said why then.
+        When experiments failed, after the others are done.
     """
-    keep_foreign_files()
-    wait_for_queue()
-    waiting: dict[str, list[str]] = {}
+    commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
-        values = [f"{key}={json.dumps(value)}" for key, value in flatten(differences).items()]
-        params = merge(read_yaml(PARAMS), differences)
-        if up_to_date(pending(name), params):  # done, but the run that started it was stopped before it could say so
-            rename(pending(name), name)
-        current = up_to_date(name, params)
-        state = "up to date" if current else "to run"
-        print(f"variant: {name} ({', '.join(values) or 'params.yaml as it stands'}): {state}", flush=True)
-        if not current:
-            remove(pending(name))
-            waiting[name] = ["--name", pending(name), *(f"--set-param={value}" for value in values)]
-    if waiting and jobs > 1:
-        first = next(iter(waiting))
-        dvc("exp", "run", "--temp", *waiting[first], "preprocess")  # once: jobs that start together find it in the cache
-        remove(pending(first))
-        for options in waiting.values():
-            dvc("exp", "run", "--queue", *options)
-        dvc("exp", "run", "--run-all", f"--jobs={jobs}")
-    for name, options in waiting.items():
-        if jobs == 1:
-            dvc("exp", "run", "--temp", *options)
-        if not rename(pending(name), name):
-            raise InputError(f"{name} failed; why: dvc queue logs {pending(name)}")
+        overrides = [as_override(key, value) for key, value in flatten(differences).items()]
+        print(f"variant: {name} ({', '.join(overrides) or 'params.yaml unchanged'})", flush=True)
+        commands[name] = [f"--set-param={override}" for override in overrides]
+    keep_foreign_files()
+    remove_pending(commands)  # left by a run that was killed
+    if jobs > 1:  # experiments with the same data share what comes before the training: it runs once, first
+        groups = {name: json.dumps(differences.get("data")) for name, differences in experiments.items()}
+        first = {group: name for name, group in reversed(groups.items())}
+        for name, status in finished({name: [*commands[name], "preprocess"] for name in first.values()}, 1, interrupted):
+            if status != 0:
+                commands = {other: command for other, command in commands.items() if groups[other] != groups[name]}
+        remove_pending(commands)
+    done: set[str] = set()
+    for _ in finished(commands, jobs, interrupted):
+        # Two runs of DVC that start and end at the same moment may take each other's experiment: look for all of them.
+        done |= {name for name in experiments if name not in done and accept(name)}
+    if failed := [name for name in experiments if name not in done]:
+        raise InputError(f"failed: {', '.join(failed)}; see the output above{f' and the logs in {LOGS}' if jobs > 1 else ''}")
 
 
-def wait_for_queue() -> None:
-    """Wait until DVC's queue is done: its workers outlive the run that started them, and keep DVC locked meanwhile."""
-    told = False
-    while queue_is_busy():
-        if not told:
-            print("variant: waiting for what an earlier run left in DVC's queue; dvc queue stop --kill ends it", flush=True)
-            told = True
-        time.sleep(1)
+def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: threading.Event) -> Iterator[tuple[str, int]]:
+    """Run `dvc exp run --temp` for each command, `jobs` at a time; yield each name with its exit status as it ends.
 
+    After an interruption or an error, what still runs is interrupted once and ends in its own way.
 
-def queue_is_busy() -> bool:
-    """Return whether workers of DVC's queue run in this repository; `dvc queue status` misses those too busy to answer."""
-    processes = [process.info for process in psutil.process_iter(["cmdline", "cwd"])]
-    return any("queue-worker" in (info["cmdline"] or ()) and info["cwd"] == str(Path.cwd()) for info in processes)
-
-
-def pending(name: str) -> str:
-    """Return the name under which an experiment runs until it has succeeded; DVC would force every stage to replace one."""
-    return f"{name}-pending"
-
-
-def dvc(*arguments: str) -> None:
-    """Run DVC with this Python first on the path, when no other one runs here; InputError when it fails."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    if subprocess.run(command, env=os.environ | {"PATH": path}, check=False).returncode != 0:
-        raise InputError(f"dvc {' '.join(arguments)} failed; why, stands above")
+    Raises
+    ------
+    KeyboardInterrupt
+        After an interruption.
+    """
+    waiting, running = dict(commands), dict[str, subprocess.Popen[bytes]]()
+    logs = {name: LOGS / f"{name}.log" for name in commands if jobs > 1}
+    try:
+        while waiting or running:
+            # Starts do not overlap: until DVC prints the name, the experiment lies in a stash that all its runs share.
+            starting = any(logs and (name + PENDING) not in logs[name].read_text("utf-8", "replace") for name in running)
+            if waiting and len(running) < jobs and not starting:
+                name = next(iter(waiting))
+                if logs:
+                    LOGS.mkdir(exist_ok=True)
+                    print(f"variant: {name}: started, log in {logs[name]}", flush=True)
+                with logs[name].open("wb") if logs else nullcontext() as log:
+                    command = ["exp", "run", "--temp", f"--name={name}{PENDING}", *waiting.pop(name)]
+                    running[name] = start_dvc(*command, output=log)
+            if interrupted.wait(0.1):
+                raise KeyboardInterrupt
+            for name in [name for name, process in running.items() if process.poll() is not None]:
+                status = running.pop(name).wait()
+                if logs:
+                    print(f"variant: {name}: {'failed' if status else 'done'}", flush=True)
+                yield name, status
+    finally:
+        for process in running.values():
+            interrupt(process)
+        for process in running.values():
+            process.wait()
 
 
 def export(name: str, folder: Path) -> None:
-    """Put metrics and plots of an experiment into a folder, in place of what is there."""
-    from dvc.api import DVCFileSystem
-
-    files = DVCFileSystem(rev=name)
-    for part in ("metrics", "plots"):
-        shutil.rmtree(folder / part, ignore_errors=True)
-        files.get(part, str(folder / part), recursive=True)
+    """Copy metrics and plots of an experiment into a folder, in place of what is there."""
+    if experiment := find(name):
+        for part in ("metrics", "plots"):
+            dvc("get", ".", part, "--rev", experiment.commit, "--out", str(folder / part), "--force")
 
 
 if __name__ == "__main__":

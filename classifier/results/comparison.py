@@ -1,21 +1,31 @@
-"""Comparison: several trainings side by side, those that differ in their seed alone taken together."""
+"""Comparison: several trainings side by side, those that differ only in their seed taken together."""
 
+import json
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from classifier.results.learning_curve import Epoch, best_epoch
+from classifier.results.learning_curve import Epoch
+
+WITHOUT_EFFECT = {"data": {"sources"}, "train": {"seed", "checkpoint_steps"}}  # on what is compared, but for the seed
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one training.
+    """Results of one training.
 
+    revision
+        Name of the experiment, tag, branch or commit; different for each result.
+    params
+        All of its params.yaml.
     train, test
-        The metrics that the stages `train` and `evaluate` wrote.
+        Metrics that the stages `train` and `evaluate` wrote.
     """
 
+    revision: str
+    params: Mapping[str, Any]
     curve: Sequence[Epoch]
     train: Mapping[str, Any]
     test: Mapping[str, Any]
@@ -23,11 +33,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a training, or the mean of trainings that differ in their seed alone.
+    """One line of the table: a training, or the mean of trainings that differ only in their seed.
 
-    Shares are between 0 and 1. `test_accuracy_low` and `_high` are the 95 % interval that the size of the test split allows a
-    single training; `test_accuracy_spread` is the standard deviation between the seeds of several. Training and validation
-    accuracy are those of the best epoch, the gap is the first less the second.
+    Accuracies are shares between 0 and 1. `test_accuracy_low` and `_high` are the 95 % interval that the size of the test split
+    allows a single training; `test_accuracy_spread` is the standard deviation between the seeds of several. Training and
+    validation accuracy are those of the best weights; the gap is their difference. Older versions have no training accuracy.
     """
 
     name: str
@@ -37,23 +47,51 @@ class Row:
     test_accuracy_high: float | None
     test_accuracy_spread: float | None
     best_epoch: float
-    training_accuracy: float
+    training_accuracy: float | None
     validation_accuracy: float
-    gap: float
+    gap: float | None
     parameters: int
     seconds: float
 
 
+def group(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Put results that differ only in their seed into one group, and give each group a different name.
+
+    What has no effect on a result does not separate groups. Of equal results with one seed only the first counts; different
+    results with the same settings and seed, from another version of the code or another processor, form a separate group.
+    """
+    groups: dict[str, dict[int, Result]] = {}
+    for result in results:
+        seed, key = result.params["train"]["seed"], _settings(result.params)
+        while not _equal(groups.setdefault(key, {}).setdefault(seed, result), result):
+            key += "'"
+    members = [list(seeds.values()) for seeds in groups.values()]
+    names = [re.sub(r"-seed-\d+$", "", each[0].revision) if len(each) > 1 else each[0].revision for each in members]
+    return {name if names.count(name) == 1 else each[0].revision: each for name, each in zip(names, members, strict=True)}
+
+
+def _settings(params: Mapping[str, Any]) -> str:
+    sections = {name: values for name, values in params.items() if name != "plot"}
+    for name, keys in WITHOUT_EFFECT.items():
+        sections[name] = {key: value for key, value in sections[name].items() if key not in keys}
+    return json.dumps(sections, sort_keys=True)
+
+
+def _equal(one: Result, other: Result) -> bool:
+    """Compare everything but the metrics of the training, whose seconds differ from run to run."""
+    return (one.curve, one.test) == (other.curve, other.test)
+
+
 def compare(groups: Mapping[str, Sequence[Result]]) -> list[Row]:
-    """Return a line for each group of trainings, by its name."""
+    """Return one line for each group of trainings."""
     return [_row(name, results) for name, results in groups.items()]
 
 
 def _row(name: str, results: Sequence[Result]) -> Row:
     accuracies = [result.test["accuracy"] for result in results]
-    best = [best_epoch(result.curve) for result in results]
-    training = statistics.fmean(epoch.train_accuracy for epoch in best)
-    validation = statistics.fmean(epoch.validation_accuracy for epoch in best)
+    training = [result.train["training_accuracy"] for result in results if "training_accuracy" in result.train]
+    validation = statistics.fmean(result.train["validation_accuracy"] for result in results)
+    training_accuracy = statistics.fmean(training) if len(training) == len(results) else None
     single = results[0].test if len(results) == 1 else {}
     return Row(
         name=name,
@@ -62,10 +100,10 @@ def _row(name: str, results: Sequence[Result]) -> Row:
         test_accuracy_low=single.get("accuracy_low"),
         test_accuracy_high=single.get("accuracy_high"),
         test_accuracy_spread=statistics.stdev(accuracies) if len(results) > 1 else None,
-        best_epoch=statistics.fmean(epoch.epoch for epoch in best),
-        training_accuracy=training,
+        best_epoch=statistics.fmean(result.train["best_epoch"] for result in results),
+        training_accuracy=training_accuracy,
         validation_accuracy=validation,
-        gap=training - validation,
+        gap=None if training_accuracy is None else training_accuracy - validation,
         parameters=results[0].train["parameters"],
         seconds=statistics.fmean(result.train["seconds"] for result in results),
     )
@@ -79,9 +117,9 @@ def as_markdown(rows: Sequence[Row]) -> str:
             row.name,
             f"{row.test_accuracy:.1%} ({_spread(row)})",
             f"{row.best_epoch:.3g}",
-            f"{row.training_accuracy:.1%}",
+            "-" if row.training_accuracy is None else f"{row.training_accuracy:.1%}",
             f"{row.validation_accuracy:.1%}",
-            f"{row.gap * 100:+.1f}",
+            "-" if row.gap is None else f"{row.gap * 100:+.1f}",
             f"{row.parameters:,}",
             f"{row.seconds:.0f}",
         ]
@@ -97,5 +135,5 @@ def _spread(row: Row) -> str:
 
 
 def as_values(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the table as plain values, without what a line does not have."""
+    """Return the table as plain values, without those that a line lacks."""
     return [{key: value for key, value in asdict(row).items() if value is not None} for row in rows]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from classifier.params import flatten, parse_params, parse_yaml, read_params, read_yaml
 from classifier.runtime.errors import InputError
@@ -110,7 +111,7 @@ def test_a_key_that_would_break_the_line_is_shown_escaped(values: Any) -> None:
 
 
 OLD_SOURCES = {"digits": [{"location": "package://scikit-learn/digits.csv.gz", "checksum": f"sha256:{'0' * 64}"}]}
-NEW_SOURCES = "in data, list the places to look in first, without checksums: sources: [data/archives, ../shared]"
+NEW_SOURCES = "data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]"
 
 
 @pytest.mark.xfail("checkpoint_steps" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
@@ -119,11 +120,11 @@ NEW_SOURCES = "in data, list the places to look in first, without checksums: sou
     [
         (
             {"data": {"sources": OLD_SOURCES}, "train": {"checkpoint_steps": 1000}},
-            [NEW_SOURCES, "in train, remove checkpoint_steps", "in train, add device: auto"],
+            [NEW_SOURCES, "train.checkpoint_steps should be removed", "train.device should be added, as in device: auto"],
         ),
         ({"data": {"sources": OLD_SOURCES}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
         ({"data": {"sources": OLD_SOURCES["digits"]}, "train": {"device": "cpu"}}, [NEW_SOURCES]),
-        ({"train": {"checkpoint_steps": 1000, "device": "cpu"}}, ["in train, remove checkpoint_steps"]),
+        ({"train": {"checkpoint_steps": 1000, "device": "cpu"}}, ["train.checkpoint_steps should be removed"]),
     ],
 )
 def test_params_of_an_earlier_version_are_refused_with_what_to_change(values: Any, older: Any, changes: list[str]) -> None:
@@ -226,6 +227,35 @@ def test_numbers_are_read_the_way_dvc_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(re.sub(r"learning_rate: \S+", "learning_rate: 1e-05", (ROOT / "params.yaml").read_text()))
     assert read_params(path).train.learning_rate == 1e-5
+
+
+def meanings(text: str) -> dict[str, str]:
+    """The comment behind each key."""
+    return dict(re.findall(r"^ *(\w+:).*?(#.*)$", text, re.MULTILINE))
+
+
+@pytest.mark.xfail("checksum:" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("train.learning_rate=1e-05", "train.learning_rate", 1e-5),
+        ("augmentation.flip=alternating", "augmentation.flip", "alternating"),
+        ("network.widths=[4,8]", "network.widths", [4, 8]),
+        ("train.freeze=[0.5,0.75]", "train.freeze", [0.5, 0.75]),
+        ("data.sources=['https://a.org/b?c=d,e',../f]", "data.sources", ["https://a.org/b?c=d,e", "../f"]),
+        ("data.sources=[]", "data.sources", []),
+    ],
+)
+def test_every_comment_is_still_there_after_dvc_wrote_a_value(tmp_path: Path, override: str, key: str, value: object) -> None:
+    path = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text()
+    path.write_text(before)
+    apply_overrides(path, [override])  # what `dvc exp run -S` does
+    after = path.read_text()
+    assert re.findall("#.*", after) == re.findall("#.*", before)
+    assert meanings(after) == meanings(before)
+    assert flatten(read_yaml(path)) == flatten(read_yaml(ROOT / "params.yaml")) | {key: value}
+    read_params(path)
 
 
 def test_flattening_joins_keys_by_dots() -> None:

@@ -1,13 +1,18 @@
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.cli_parse import to_path_overrides
+from dvc.utils.hydra import apply_overrides, to_hydra_overrides
+from dvc.utils.serialize import load_yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
-from classifier.variants import merge, parse_override, read_variant
+from classifier.variants import as_override, merge, parse_override, plan, read_variant
 from tests.conftest import ROOT
-from tools.variant import plan
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +85,54 @@ def test_merging_changes_what_differs_and_keeps_the_rest() -> None:
     base: Any = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
     assert merge(base, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}, "d": 4}
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+
+
+TEXTS = st.text(st.sampled_from("\\'${}\"ab é,=:?#~*[]"), max_size=8) | st.text(max_size=5)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS.filter(lambda text: text.isprintable() and text != "???")  # which OmegaConf takes for a missing value
+)
+
+
+def through_dvc(override: str) -> Any:
+    """The value of a.b after `dvc exp run -S OVERRIDE`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "params.yaml")
+        path.write_text("a:\n  b: 1\n  c: [1] # a list\n")
+        overrides = to_path_overrides([override])
+        assert list(overrides) == ["params.yaml"]
+        assert not any(each.is_sweep_override() for each in to_hydra_overrides(overrides["params.yaml"]))
+        apply_overrides(path, overrides["params.yaml"])
+        return load_yaml(str(path))["a"]["b"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["https://example.org/a?b=c&d=e,f", "C:\\data\\", "it's", "${HOME}", "東京"],
+        [],
+        [[8, 16], []],
+        1e-5,
+        1.0,
+        None,
+        "null",
+        "1e-5",
+        "",
+    ],
+)
+def test_a_value_reaches_dvc_intact(value: Any) -> None:
+    got = through_dvc(as_override("a.b", value))
+    assert (got, type(got)) == (value, type(value))
+
+
+@settings(deadline=None)
+@given(SCALARS | st.lists(SCALARS, max_size=3))
+def test_any_printable_value_reaches_dvc_intact(value: Any) -> None:
+    got = through_dvc(as_override("a.b", value))
+    assert (got, type(got)) == (value, type(value))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "variants").glob("*.yaml")), ids=lambda path: path.stem)

@@ -1,0 +1,120 @@
+"""Experiments of real DVC in a small repository: those of one name on several commits, and a branch of the same name."""
+
+from pathlib import Path
+
+import pytest
+
+from classifier.runtime.errors import InputError
+from tools.experiments import Experiment, accept, all_experiments, dvc, find, git, names, remove_pending
+
+
+def commit(message: str) -> str:
+    """Commit everything, and return the hash."""
+    git("add", "--all")
+    git("commit", "--quiet", "--message", message)
+    return git("rev-parse", "HEAD")
+
+
+def save(name: str, value: int) -> Experiment:
+    """Save the value as an experiment on HEAD, and take it back from the workspace."""
+    Path("params.yaml").write_text(f"value: {value}\n")
+    dvc("exp", "save", "--name", name)
+    git("checkout", "--", ".")
+    git("clean", "--quiet", "--force")
+    return next(each for each in all_experiments() if each.name == name and each.baseline == git("rev-parse", "HEAD"))
+
+
+def value(experiment: Experiment | None) -> str:
+    assert experiment
+    return git("show", f"{experiment.commit}:params.yaml")
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+        monkeypatch.delenv(variable, raising=False)
+    git("init", "--quiet", "--initial-branch=main")
+    git("config", "user.name", "Tester")
+    git("config", "user.email", "tester@example.com")
+    dvc("init")
+    Path("params.yaml").write_text("value: 0\n")
+    Path("dvc.yaml").write_text("stages:\n  one:\n    cmd: echo\n    params: [value]\n")
+    commit("Start")
+    return tmp_path
+
+
+def test_an_experiment_replaces_all_of_its_name_on_whatever_commit() -> None:
+    for number in (1, 2):
+        save("mine", number)
+        git("commit", "--quiet", "--allow-empty", "--message", f"Commit {number}")
+    assert len(all_experiments()) == 2
+    new = save("mine-pending", 3)
+    assert accept("mine")
+    (only,) = all_experiments()
+    assert (only.name, only.commit, value(only)) == ("mine", new.commit, "value: 3")
+    assert not accept("mine"), "nothing is pending any more"
+    assert git("status", "--porcelain") == ""
+
+
+def test_the_same_files_on_the_same_commit_keep_their_hash() -> None:
+    old = save("mine", 1)
+    save("mine-pending", 1)
+    assert accept("mine")
+    assert all_experiments() == [old]
+
+
+def test_the_same_files_on_another_commit_replace_the_experiment() -> None:
+    save("mine", 1)
+    git("commit", "--quiet", "--allow-empty", "--message", "Next")
+    new = save("mine-pending", 1)
+    assert accept("mine")
+    (only,) = all_experiments()
+    assert (only.name, only.baseline, only.commit) == ("mine", new.baseline, new.commit)
+
+
+def test_a_branch_and_a_tag_of_the_same_name_stay_and_are_not_taken_for_it() -> None:
+    git("branch", "mine")
+    git("tag", "mine")
+    save("mine-pending", 3)
+    assert accept("mine")
+    save("mine-pending", 4)
+    assert accept("mine")
+    assert value(find("mine")) == "value: 4"
+    assert git("show", "refs/heads/mine:params.yaml") == git("show", "refs/tags/mine:params.yaml") == "value: 0"
+
+
+def test_of_several_the_one_on_head_is_found_and_otherwise_their_hashes_are_listed() -> None:
+    old = save("mine", 1)
+    git("commit", "--quiet", "--allow-empty", "--message", "Next")
+    assert find("mine") == old
+    new = save("mine", 2)
+    assert find("mine") == new
+    git("commit", "--quiet", "--allow-empty", "--message", "Next but one")
+    with pytest.raises(InputError, match="mine: an experiment on several commits; use a hash") as caught:
+        find("mine")
+    assert old.commit[:10] in str(caught.value)
+    assert new.commit[:10] in str(caught.value)
+    assert find("other") is None
+
+
+def test_what_a_killed_run_left_is_listed_nowhere_and_goes() -> None:
+    save("mine", 1)
+    save("mine-pending", 2)
+    save("other-pending", 3)
+    assert names() == ["mine"]
+    remove_pending(["mine"])
+    assert sorted(each.name for each in all_experiments()) == ["mine", "other-pending"]
+
+
+def test_a_command_that_fails_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"^dvc exp rename: .*refs/exps/none.*$"):
+        dvc("exp", "rename", "refs/exps/none", "other")
+    with pytest.raises(InputError, match=r"^git show: fatal: .*none:none.*$"):
+        git("show", "none:none")
+
+
+def test_no_reference_is_written_by_hand() -> None:
+    for path in (Path(__file__).parents[2] / "tools").glob("*.py"):
+        assert "update-ref" not in path.read_text()
