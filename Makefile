@@ -27,6 +27,7 @@ $(READY): requirements.lock
 	@touch $(READY)
 
 repro: $(READY) ## run the pipeline: whatever changed since the last time
+	@python -c "from classifier.data.sources import keep_foreign_files; keep_foreign_files()"
 	@dvc repro
 	@python -m tools.summary
 

@@ -4,9 +4,8 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
@@ -26,23 +25,10 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
 
 
-def file_name(location: str) -> str:
-    """Return the name of the file at a URL or path: its last part."""
-    return PurePosixPath(urlsplit(location).path).name
-
-
-def _checked_location(location: str) -> str:
-    if not location.isprintable() or file_name(location) in {"", ".."}:
-        raise ValueError("should be a path or URL that ends in the name of a file")
-    return location
-
-
-@dataclass(frozen=True, config=STRICT)
-class Source:
-    """Where an archive can be had (URL, path, or package://PACKAGE/FILE) and the checksum that its bytes must have."""
-
-    location: Annotated[str, AfterValidator(_checked_location)]
-    checksum: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
+def _checked_place(place: str) -> str:
+    if not place.isprintable() or not place.strip():
+        raise ValueError("should be a URL or the path of an archive or a folder")
+    return place
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -52,7 +38,7 @@ class DataParams:
     name: Literal["cifar10", "digits"]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    sources: dict[Literal["cifar10", "digits"], Annotated[tuple[Source, ...], Field(min_length=1)]]
+    sources: tuple[Annotated[str, AfterValidator(_checked_place)], ...]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -287,13 +273,18 @@ def parse_params(values: Any, where: str) -> Params:
 
 def _older_form(complaints: Sequence[ErrorDetails]) -> str:
     """Return what to change in params from versions in which `data.sources` listed archives with their checksums."""
+    found = {
+        complaint["loc"][:2]: complaint["type"]
+        for complaint in complaints
+        if complaint["loc"][:2] != ("data", "sources")
+        or (isinstance(complaint["input"], dict) and complaint["type"] in {"tuple_type", "string_type"})
+    }
     changes = []
-    if any(complaint["loc"][:2] == ("data", "sources") and isinstance(complaint["input"], dict) for complaint in complaints):
+    if ("data", "sources") in found:
         changes.append("data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]")
-    kinds = {complaint["loc"]: complaint["type"] for complaint in complaints}
-    if kinds.get(("train", "checkpoint_steps")) == "unexpected_keyword_argument":
+    if found.get(("train", "checkpoint_steps")) == "unexpected_keyword_argument":
         changes.append("train.checkpoint_steps should be removed")
-    if changes and kinds.get(("train", "device")) == "missing":
+    if changes and found.get(("train", "device")) == "missing":
         changes.append("train.device should be added, as in device: auto")
     return f"has the form of an earlier version; {'; '.join(changes)}" if changes else ""
 
@@ -328,7 +319,7 @@ def _keys_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the keys that the section at this location takes."""
     section: Any = Params
     for part in location:
-        section = Source if section is DataParams and part == "sources" else _types_of(section).get(str(part), section)
+        section = _types_of(section).get(str(part), section)
     return list(_types_of(section))
 
 

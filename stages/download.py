@@ -1,8 +1,8 @@
-"""Fetch the archive of the data set from the first source that has it, and verify its checksum.
+"""Fetch the files of the data set from the first places that have them, and verify each.
 
-reads    a source of data.sources: a path, a URL or a file of an installed package
-writes   data/raw/: the archive as it came, one file
-params   data.name, data.sources
+reads    the places of data.sources in params.yaml, then those that classifier/data/registry.py lists
+writes   data/raw/: exactly the files that classifier/data/registry.py lists
+params   data.name
 """
 
 from pathlib import Path
@@ -15,15 +15,19 @@ RAW = Path("data/raw")
 def main() -> None:
     """Run the stage."""
     with stage("download", __doc__):
-        from classifier.data.sources import fetch, sources_of
+        from classifier.data.sources import fetch, keep_foreign_files
         from classifier.params import read_params
         from classifier.runtime.console import log
+        from classifier.runtime.files import atomic_outputs
         from classifier.runtime.paths import repository_root
 
         data = read_params(Path("params.yaml")).data
-        log(f"download: {data.name} from {' or '.join(source.location for source in sources_of(data))}")
-        archive, source = fetch(sources_of(data), RAW, repository_root(Path.cwd()))
-        log(f"download: {archive.stat().st_size:,} bytes from {source.location}, checksum right, in {archive}")
+        root = repository_root(Path.cwd())
+        log(f"download: {data.name}")
+        keep_foreign_files(data.name)
+        with atomic_outputs() as place:
+            places = fetch(data.name, data.sources, place(RAW), root)
+        log(f"download: verified all files of {data.name} from {', '.join(places)}, in {RAW}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -15,7 +16,8 @@ def serving(answers: dict[str, Answer]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answers[self.path](self)
+            with suppress(OSError):  # whoever asked has gone
+                answers.get(self.path, status(404))(self)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -47,12 +49,53 @@ def slow(body: bytes, parts: int, pause: float) -> Answer:
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         size = -(-len(body) // parts)
-        with suppress(OSError):  # whoever asked has gone
-            for start in range(0, len(body), size):
-                time.sleep(pause)
-                handler.wfile.write(body[start : start + size])
+        for start in range(0, len(body), size):
+            time.sleep(pause)
+            handler.wfile.write(body[start : start + size])
 
     return answer
+
+
+@dataclass
+class ResumableFile:
+    """Answers with a file as a server does that continues downloads, and notes what it was asked for.
+
+    body, validator
+        What lies on the server, and its ETag; a test may change both.
+    stop_at
+        Hang up after so many bytes of the file.
+    checks
+        Whether the server honours If-Range.
+    ranges
+        Whether it honours Range.
+    header
+        The header in which it sends the validator.
+    """
+
+    body: bytes
+    validator: str = '"1"'
+    stop_at: int | None = None
+    checks: bool = True
+    ranges: bool = True
+    header: str = "ETag"
+    asked: list[str | None] = field(default_factory=list)
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        wanted = handler.headers["Range"]
+        self.asked.append(wanted)
+        start = 0
+        if wanted and self.ranges and (handler.headers["If-Range"] == self.validator or not self.checks):
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if start and start >= len(self.body):
+            handler.send_error(416)
+            return
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
+        handler.send_header("Content-Length", str(len(self.body) - start))
+        handler.send_header(self.header, self.validator)
+        handler.end_headers()
+        handler.wfile.write(self.body[start : self.stop_at])
 
 
 def status(code: int) -> Answer:

@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, merge, parse_override, read_variant, variant_names
@@ -82,6 +83,7 @@ def run(experiments: Mapping[str, Any], jobs: int) -> None:
     InputError
         When an experiment failed; DVC has said why then.
     """
+    keep_foreign_files()
     wait_for_queue()
     waiting: dict[str, list[str]] = {}
     for name, differences in experiments.items():

@@ -114,7 +114,6 @@ OLD_SOURCES = {"digits": [{"location": "package://scikit-learn/digits.csv.gz", "
 NEW_SOURCES = "data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]"
 
 
-@pytest.mark.xfail("checkpoint_steps" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
 @pytest.mark.parametrize(
     ("older", "changes"),
     [
@@ -234,7 +233,6 @@ def meanings(text: str) -> dict[str, str]:
     return dict(re.findall(r"^ *(\w+:).*?(#.*)$", text, re.MULTILINE))
 
 
-@pytest.mark.xfail("checksum:" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
