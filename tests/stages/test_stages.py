@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from classifier.params import read_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
@@ -42,7 +42,7 @@ class Workspace:
 
     def run(self, *stages: str) -> None:
         """Run stages, each to its end."""
-        YAML(typ="safe", pure=True).dump(self.values, self.folder / "params.yaml")
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.values))
         for stage in stages:
             self.monkeypatch.setattr(sys, "argv", [f"stages.{stage}"])
             importlib.import_module(f"stages.{stage}").main()
