@@ -104,9 +104,7 @@ def test_older_commits_get_the_archive_with_its_checksum(tmp_path: Path, monkeyp
     monkeypatch.setattr(benchmarks.commits, "ROOT", tmp_path / "main")
     older = {"cifar10": [{"location": "https://server.org/a.tar.gz", "checksum": "md5:0"}], "digits": []}
     assert sources(older, "digits") == older
-    with pytest.raises(
-        InputError, match=r"^no cifar-10-python.tar.gz in [^\n]*; put it there, or compare --data digits alone$"
-    ):
+    with pytest.raises(InputError, match=r"^no cifar-10-python.tar.gz in .*; put it there, or compare --data digits"):
         sources(older, "cifar10")
     archive = tmp_path / "shared/cifar-10-python.tar.gz"
     archive.parent.mkdir()
