@@ -220,6 +220,8 @@ class LocalFile:
                         if file := wanted.named(name):
                             with packed.open(name) as content:
                                 wanted.take(file, content)
+            elif len(wanted.missing) == 1:  # whatever a server calls it
+                wanted.take(wanted.missing[0], stream)
             else:
                 raise PlaceError(f"neither an archive nor a file of {wanted.name}")
 

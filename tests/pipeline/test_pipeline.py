@@ -1,15 +1,20 @@
 """The pipeline as its users run it: real DVC, in a Git repository of its own, on scikit-learn's digits."""
 
 import csv
+import gzip
+import hashlib
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import archives
 from tests.pipeline.repository import Repository, ran
+from tests.servers import ResumableFile, content, redirect, serving
 
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
@@ -125,16 +130,78 @@ def test_a_bad_value_in_a_clone_without_a_cache_keeps_what_git_holds(made: Repos
 
 
 def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository: Repository) -> None:
-    before = repository.content([*FILES, "data/raw/digits.csv.gz"])
-    repository.replace("params.yaml", "package://scikit-learn/", "package://no-such-package/")
-    output = repository.dvc("repro", fails=True)
-    assert "download: no source gave the archive: package://no-such-package/" in output
+    before = repository.content([*FILES, "data/raw/digits.csv"])
+    repository.replace("classifier/data/registry.py", "package://scikit-learn/", "package://no-such-package/")
+    repository.set("data.sources", "[nowhere]")
+    output = repository.dvc("repro", "--force", "download", fails=True)
+    assert "download: no place has all files of digits: nowhere (no such file or directory); package://no-such" in output
     assert "Traceback" not in output
     assert repository.content(before) == before
 
 
+def test_another_place_mirror_or_data_set_runs_nothing_and_gives_the_same_files(repository: Repository) -> None:
+    before = (repository.folder / "dvc.lock").read_text()
+    repository.replace("classifier/data/registry.py", "https://zenodo.org/", "https://mirror.example.org/")
+    repository.replace("classifier/data/registry.py", "DATA_SETS = {", 'DATA_SETS = {"other": DataSet((), ()), ')
+    repository.replace("classifier/data/sources.py", "no place has", "none of the places has")
+    zipped = gzip.compress((repository.folder / "data/raw/digits.csv").read_bytes())
+    with serving({"/get?file=7": redirect("/digits.csv.gz"), "/digits.csv.gz": content(zipped)}) as address:
+        repository.set("data.sources", f'[nowhere, "{address}/get?file=7"]')
+        assert ran(repository.dvc("repro")) == []
+        output = repository.dvc("repro", "--force", "download")
+        assert f"verified all files of digits from {address}/get?file=7" in output
+    assert (repository.folder / "dvc.lock").read_text() == before
+
+
+def test_a_place_beside_the_repository_is_found_in_a_temporary_run(repository: Repository) -> None:
+    archives.write(repository.folder.parent / "beside", {"digits/digits.csv": b"other", "digits.csv.gz": b"\x1f\x8b"})
+    repository.set("data.sources", "[../beside]")
+    repository.replace("classifier/data/registry.py", "package://scikit-learn/", "package://no-such-package/")
+    repository.commit("Another place")
+    output = repository.dvc("exp", "run", "--temp", "--force", "download", fails=True)
+    assert "../beside (digits.csv: " in output, "found, and refused"
+    shutil.copy(repository.folder / "data/raw/digits.csv", repository.folder.parent / "beside")
+    assert "from ../beside, in data/raw" in repository.dvc("exp", "run", "--temp", "--force", "download")
+
+
+def test_from_one_data_set_to_another_and_back_nothing_is_downloaded_twice(repository: Repository) -> None:
+    file = ResumableFile(b"a data set of one file")
+    digest = hashlib.sha256(file.body).hexdigest()
+    with serving({"/cifar": file}) as address:
+        registry = repository.folder / "classifier/data/registry.py"
+        entry = f"DataSet((File('cifar', {len(file.body)}, '{digest}'),), ('{address}/cifar',))"
+        registry.write_text(f"{registry.read_text()}\nDATA_SETS['cifar10'] = {entry}\n")
+        repository.commit("A tiny data set")
+        for run in range(2):
+            repository.set("data.name", "cifar10")
+            repository.dvc("repro", "download")
+            assert (repository.folder / "data/raw/cifar").read_bytes() == file.body
+            repository.set("data.name", "digits")
+            repository.dvc("repro", "download")
+            shutil.rmtree(repository.folder / "checkpoints/download")
+            archives.write(repository.folder, {"checkpoints/download/keep": b""})
+            for name in ("one", "two"):
+                repository.dvc("exp", "run", "--temp", "--name", f"{name}-{run}", "-S", "data.name=cifar10", "download")
+    assert file.asked == [None]
+
+
+def test_what_a_user_put_into_data_raw_is_moved_and_used(repository: Repository) -> None:
+    packed = gzip.compress((repository.folder / "data/raw/digits.csv").read_bytes())
+    shutil.rmtree(repository.folder / "data/raw")
+    shutil.rmtree(repository.folder / ".dvc/cache")
+    repository.replace("classifier/data/registry.py", "package://scikit-learn/", "package://no-such-package/")
+    archives.write(repository.folder, {"data/raw/digits.csv.gz": packed, "data/raw/notes.txt": b"mine"})
+    first, second = re.findall(r"^repro:.*\n\t@(.*)\n\t@(.*)\n", (repository.folder / "Makefile").read_text(), re.MULTILINE)[0]
+    output = repository.run(*shlex.split(first)) + repository.run(*shlex.split(second), "download")
+    assert "moved digits.csv.gz, notes.txt from data/raw to data/archives" in output
+    assert "verified all files of digits from data/archives" in output
+    assert (repository.folder / "data/archives/notes.txt").read_bytes() == b"mine"
+    assert (repository.folder / "data/archives/digits.csv.gz").read_bytes() == packed
+    assert repository.run("git", "status", "--porcelain", "--", "data") == ""
+
+
 def test_a_damaged_file_is_one_line(repository: Repository) -> None:
-    for name, stage in {"data/raw/digits.csv.gz": "preprocess", "data/processed/train.safetensors": "train"}.items():
+    for name, stage in {"data/raw/digits.csv": "preprocess", "data/processed/train.safetensors": "train"}.items():
         path = repository.folder / name
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[:1000])

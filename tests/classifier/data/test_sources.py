@@ -158,8 +158,8 @@ def test_a_url_gives_the_files(search: Search, name: str) -> None:
 def test_files_may_come_from_several_places_and_a_complete_set_ends_the_search(search: Search) -> None:
     write(search.root / "a", {"set/one": FILES["set/one"]})
     body = gzip.compress(FILES["set/names"])
-    with serving({"/names.gz?x=1": content(body), "/two": content(FILES["set/two"])}) as address:
-        sources = ["a", f"{address}/names.gz?x=1", f"{address}/two", f"{address}/never-asked"]
+    with serving({"/names.gz?x=1": content(body), "/get?id=2": content(FILES["set/two"])}) as address:
+        sources = ["a", f"{address}/names.gz?x=1", f"{address}/get?id=2", f"{address}/never-asked"]
         assert search.finds(*sources) == sources[:3]
 
 
