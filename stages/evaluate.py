@@ -26,10 +26,9 @@ def main() -> None:
     """Run the stage."""
     with stage("evaluate", __doc__):
         import numpy as np
-        import torch
 
         from classifier.data.split import load_split
-        from classifier.networks.device import choose_device
+        from classifier.networks.device import as_tensor, choose_device
         from classifier.networks.inference import predict
         from classifier.networks.model_file import load_model
         from classifier.params import read_params
@@ -44,7 +43,7 @@ def main() -> None:
         device = choose_device(params.train.device, "float32")
         log(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
         network = model.build().to(device.name)
-        logits = predict(network, torch.from_numpy(test.images), device, params.evaluate.views)
+        logits = predict(network, as_tensor(test.images), device, params.evaluate.views)
         probabilities = logits.cpu().double().softmax(dim=1).numpy()
         names = model.dataset.class_names
         metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins) | {"views": params.evaluate.views}

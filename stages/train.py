@@ -24,11 +24,9 @@ METRICS = Path("metrics/train.json")
 def main() -> None:
     """Run the stage."""
     with stage("train", __doc__):
-        import torch
-
         from classifier.data.split import load_dataset_info, load_split
         from classifier.networks.build import build_network, fit_whitening, parameter_count
-        from classifier.networks.device import choose_device
+        from classifier.networks.device import as_tensor, choose_device
         from classifier.networks.model_file import Model, save_model
         from classifier.params import flatten, read_params, read_yaml
         from classifier.results.learning_curve import best_epoch, save_curve
@@ -44,7 +42,7 @@ def main() -> None:
         device = choose_device(params.train.device, params.train.precision)
         shape, epochs = train.images.shape[1:], params.train.epochs
         network = build_network(params.network, shape, dataset, params.train.seed)
-        fit_whitening(network, torch.from_numpy(train.images))
+        fit_whitening(network, as_tensor(train.images))
         parameters = parameter_count(network)
         log(f"train: {parameters:,} parameters, {len(train):,} images, {epochs} epochs on {device.label} in {device.precision}")
         training = Training(network, train, validation, params.augmentation, params.train, device)

@@ -64,8 +64,7 @@ def save_split(split: Split, path: Path) -> None:
 def load_split(path: Path) -> Split:
     """Read the split that `save_split` wrote.
 
-    Images of 1 GiB and more are memory-mapped, so that they may be larger than memory. They are writable either way, but
-    changes stay in memory.
+    Images of 1 GiB and more are memory-mapped, read-only, so that they may be larger than memory.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def load_split(path: Path) -> Split:
         if size < MAPPED_FROM:
             images = file.get_tensor("images")
         else:  # They are the last bytes of the file: safetensors sorts arrays by the size of their elements.
-            images = np.memmap(path, np.uint8, "c", offset=path.stat().st_size - size, shape=tuple(shape))
+            images = np.memmap(path, np.uint8, "r", offset=path.stat().st_size - size, shape=tuple(shape))
         split = Split(images, file.get_tensor("labels"))
         if file.metadata() != {"crc32": _split_checksum(split)}:
             raise ValueError("wrong checksum")

@@ -7,12 +7,15 @@ import platform
 import re
 import subprocess
 import sys
+import warnings
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from classifier.params import DeviceName, Precision
 from classifier.runtime.console import log
@@ -94,6 +97,13 @@ def choose_device(name: DeviceName, precision: Precision) -> Device:
     if precision == "auto":
         precision = "bfloat16" if _is_faster_in_bfloat16(chosen) else "float32"
     return Device(chosen, precision)
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Return a tensor in main memory that shares the memory of an array, which may be read-only: it is not written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def processor_model() -> str:

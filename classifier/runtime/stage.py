@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-PARENT_CHECK_SECONDS = 0.2
-REPEAT_SECONDS = 5.0  # after which a signal counts again
+CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
+REPEAT_SECONDS = 5.0  # after which a second signal counts
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,6 +40,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
     """
     stops: list[tuple[int, float]] = []
+    ended = threading.Event()
 
     def stop(number: int, _frame: object) -> None:
         # A second signal must not interrupt what the first one set off: the removal of temporary files.
@@ -47,19 +48,27 @@ def stage(name: str, description: str | None) -> Iterator[None]:
             stops.append((number, time.monotonic()))
             raise Stopped(number)
 
+    def watch() -> None:
+        """Stop the stage when its DVC is gone, and again when that had no effect: imports may swallow an exception."""
+        while not ended.wait(CHECK_SECONDS):
+            if stops or (os.getppid() != parent and "DVC_STAGE" in os.environ):
+                os.kill(os.getpid(), signal.SIGTERM)
+
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
+    if os.name == "posix":
+        threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
     try:
         yield
-        if stops:  # and the import of some extension module swallowed the exception
+        if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
+        ended.set()
         for each in _ending_signals():
             signal.signal(each, lambda number, _: os._exit(128 + number))  # the outputs are complete; Python still cleans up
     except BaseException as error:
+        ended.set()
         for each in _ending_signals():
             signal.signal(each, signal.SIG_IGN)
         number = stops[0][0] if stops else signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0
@@ -131,15 +140,6 @@ def _ending_signals() -> list[signal.Signals]:
     """Return those that exist here and are not ignored, as SIGHUP is under nohup and SIGINT in the background of a shell."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     return [number for number in map(signal.Signals.__getitem__, names) if signal.getsignal(number) != signal.SIG_IGN]
-
-
-def _stop_without(parent: int) -> None:
-    """Send SIGTERM to this process when its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_SECONDS)
-    while True:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(REPEAT_SECONDS)
 
 
 def _parse_arguments(name: str, description: str | None) -> None:

@@ -11,7 +11,7 @@ from classifier.runtime.errors import InputError
 
 
 def augment(images: Tensor, params: AugmentationParams, generator: torch.Generator, mirrored: Tensor | None = None) -> Tensor:
-    """Cut a random crop out of each padded image, and mirror half of them.
+    """Take a random crop of each padded image, and flip half of them horizontally.
 
     Parameters
     ----------
@@ -20,7 +20,8 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
     generator
         On the CPU; the same state gives the same crops on every device.
     mirrored
-        bool [N] on the CPU, which images to mirror; drawn for each if absent. Nothing is mirrored without `params.flip`.
+        bool [N] on the CPU: the images to flip. By default, each is flipped with probability 0.5. Not used without
+        `params.flip`.
 
     Returns
     -------
@@ -30,7 +31,7 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
     Raises
     ------
     InputError
-        When an image is too small to reflect that much of it.
+        When the images are too small to be padded with that much of their reflection.
     """
     count = len(images)
     if params.crop_padding:
@@ -45,9 +46,9 @@ def augment(images: Tensor, params: AugmentationParams, generator: torch.Generat
 
 
 def _cropped(images: Tensor, tops: Tensor, lefts: Tensor, height: int, width: int) -> Tensor:
-    """Cut a window out of each image, row by row, since pixels beside one another can be copied together."""
+    """Copy a window of each image, row by row, since neighbouring pixels can be copied together."""
     count, full_height, full_width, channels = images.shape
-    rows = images.flatten().unfold(0, width * channels, channels)  # a view: whatever pixel they start at
+    rows = images.flatten().unfold(0, width * channels, channels)  # a view: the rows that start at each pixel
     starts = (torch.arange(count) * full_height + tops)[:, None] + torch.arange(height)
     starts = starts * full_width + lefts[:, None]
     return rows.index_select(0, starts.flatten().to(images.device)).view(count, height, width, channels)
@@ -72,7 +73,7 @@ def _padded(images: Tensor, padding: int, fill: Literal["black", "reflection"]) 
 
 
 def scale(images: Tensor, size: int) -> Tensor:
-    """Scale images, uint8 [N, H, W, C], to `size` pixels a side, by linear interpolation with antialiasing."""
+    """Scale images, uint8 [N, H, W, C], to `size` x `size` pixels, by bilinear interpolation with antialiasing."""
     if images.shape[1:3] == (size, size):
         return images
     planes = images.movedim(3, 1)

@@ -12,6 +12,7 @@ from classifier.runtime.console import log
 from classifier.runtime.errors import InputError
 
 LONGEST_VALUE = 40  # characters of a value that is shown; a longer one (a checksum) is only said to have changed
+MOST_DIFFERENCES = 5  # that are named
 INTERVAL = "CLASSIFIER_CHECKPOINT_SECONDS"  # environment variable: the least time between two checkpoints, for tests
 
 
@@ -50,7 +51,7 @@ class Checkpoint:
         """
         try:
             saved = load_tensors(self.path)
-            found, state = saved["fingerprint"], saved["state"]
+            found, state = saved.get("fingerprint", {}), saved["state"]
         except FileNotFoundError:
             return None
         except Exception:  # damaged bytes raise exceptions of many types
@@ -92,4 +93,6 @@ def _difference(then: Mapping[str, str], now: Mapping[str, str]) -> str:
         if old != new:
             short = all(value is not None and len(value) <= LONGEST_VALUE for value in (old, new))
             changes.append(f"{name} was {old}, is {new}" if short else f"{name} has changed")
+    if len(changes) > MOST_DIFFERENCES:
+        changes[MOST_DIFFERENCES - 1 :] = [f"and {len(changes) - MOST_DIFFERENCES + 1} more"]
     return ", ".join(changes)

@@ -1,4 +1,4 @@
-"""Schedules: how the learning rate changes while a training goes on."""
+"""Schedules: how the learning rate changes during training."""
 
 import math
 
@@ -6,14 +6,14 @@ from classifier.params import Schedule
 
 
 def rate_factor(schedule: Schedule, progress: float) -> float:
-    """Return what the learning rate is multiplied by when this share of all steps, 0 to 1, has been done.
+    """Return the factor of the learning rate, 0 to 1, after this share of all steps, 0 to 1.
 
     constant
-        1 all the way.
+        Always 1.
     linear
-        From 1 down to 0 in a straight line.
+        From 1 to 0 in a straight line.
     cosine
-        From 1 down to 0 along half a cosine (Loshchilov and Hutter, "SGDR", 2016, equation 5 without restarts).
+        From 1 to 0 along half a cosine (Loshchilov and Hutter, "SGDR", 2016, equation 5 without restarts).
     """
     match schedule:
         case "constant":

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from classifier.data.split import Split
 from classifier.networks.build import convolution_parameters
-from classifier.networks.device import Device
+from classifier.networks.device import Device, as_tensor
 from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
@@ -283,8 +283,8 @@ class Training:
 
 def _tensors(split: Split, device: Device) -> tuple[Tensor, Tensor]:
     """Return images and labels on the device; memory-mapped images stay where they are, since they may not fit on it."""
-    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
-    return images if isinstance(split.images, np.memmap) else images.to(device.name), labels.to(device.name)
+    images, labels = as_tensor(split.images), as_tensor(split.labels).to(device.name)
+    return images if isinstance(split.images, np.memmap) else images.to(device.name), labels
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

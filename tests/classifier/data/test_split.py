@@ -79,8 +79,7 @@ def test_large_images_are_memory_mapped_and_equal(split: Split, tmp_path: Path, 
     loaded = load_split(tmp_path / "a")
     assert isinstance(loaded.images, np.memmap)
     assert np.array_equal(loaded.images, split.images)
-    loaded.images[:] = 0
-    assert np.array_equal(load_split(tmp_path / "a").images, split.images), "the file is never changed"
+    assert not loaded.images.flags.writeable, "the file is never changed"
 
 
 def test_a_missing_split_says_which_stage_to_run(tmp_path: Path) -> None:

@@ -38,6 +38,15 @@ def test_without_a_checkpoint_there_is_no_state_and_no_word(tmp_path: Path, caps
     assert capsys.readouterr().out == ""
 
 
+def test_many_differences_are_not_all_named(checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    many = {f"file {number}": "1" for number in range(20)}
+    assert Checkpoint(checkpoint.path, FINGERPRINT | many).load() is None
+    assert (
+        "(file 0 has changed, file 1 has changed, file 10 has changed, file 11 has changed, and 16 more)"
+        in capsys.readouterr().out
+    )
+
+
 def test_a_removed_checkpoint_is_gone(checkpoint: Checkpoint) -> None:
     checkpoint.remove()
     assert checkpoint.load() is None

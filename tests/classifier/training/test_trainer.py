@@ -388,6 +388,7 @@ def test_the_training_accuracy_is_that_of_the_first_5000_images(
     assert counts == [20, 30]
 
 
+@pytest.mark.filterwarnings("error")
 def test_memory_mapped_images_give_the_same_result(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,33 @@
+import torch
+
+from classifier.data.split import DatasetInfo
+from classifier.networks.build import build_network, fit_whitening
+from classifier.networks.layers import Normalization, Whitening
+from classifier.params import NetworkParams
+from tests.classifier.networks.helpers import THREE_CHANNELS
+
+
+def test_normalisation_gives_the_training_images_mean_0_and_deviation_1() -> None:
+    images = torch.randint(256, (50, 8, 8, 3), dtype=torch.uint8)
+    scaled = images.float() / 255
+    mean, std = scaled.mean(dim=(0, 1, 2)), scaled.std(dim=(0, 1, 2), correction=0)
+    result = Normalization(mean.tolist(), std.tolist())(images)
+    assert result.shape == (50, 3, 8, 8)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> None:
+    noise = torch.rand(200, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+    images = ((noise + noise.roll(1, 1) + noise.roll(1, 2)) / 3 * 255).to(torch.uint8)
+    flat = (images.float() / 255).flatten(0, 2)
+    description = DatasetInfo(THREE_CHANNELS.class_names, tuple(flat.mean(0).tolist()), tuple(flat.std(0).tolist()))
+    network = build_network(NetworkParams("airbench", (8, 16), "gelu", True, 1.0, True, 1, 3), (8, 8, 3), description, seed=0)
+    fit_whitening(network, images)
+    outputs = network[:2](images).permute(0, 2, 3, 1).flatten(0, 2)
+    assert outputs.shape[1] == 24
+    torch.testing.assert_close(outputs[:, :12], -outputs[:, 12:])
+    torch.testing.assert_close(outputs[:, :12].T @ outputs[:, :12] / len(outputs), torch.eye(12), atol=0.02, rtol=0)
+    assert isinstance(network[1], Whitening)
+    assert not network[1].weight.requires_grad
