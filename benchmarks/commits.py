@@ -1,8 +1,8 @@
 """Compare the results of two commits: a refactoring must change none of them.
 
-Each commit is checked out into a temporary folder, where its own stages run on digits and for one epoch on CIFAR-10. The model,
-the curve, the predictions and the metrics are then compared: as bytes and, where these differ, value by value, so that a new
-field in a file is told from other weights. Seconds and images a second are left out. Exit status 1 if a value differs.
+Each commit is checked out into a temporary folder, where its own stages run on digits and, for one epoch, on CIFAR-10. Models,
+curves, predictions, metrics and pictures are compared as bytes and, where these differ, value by value, so that a new field in
+a file is told from other weights. Run times are left out. The exit status is 1 if a value differs.
 
   python -m benchmarks.commits HEAD~1
   python -m benchmarks.commits v0.1.0 HEAD --data digits
@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -63,29 +63,33 @@ def main() -> None:
     sys.exit(not same)
 
 
-def results(commit: str, case: str) -> dict[str, tuple[str, bytes, dict[str, Any]]]:
-    """Run the stages of a commit; return suffix, bytes and values of each result by its path without the suffix."""
+class Result(NamedTuple):
+    """A file that a stage wrote."""
+
+    suffix: str
+    content: bytes
+    values: dict[str, Any]
+
+
+def results(commit: str, case: str) -> dict[str, Result]:
+    """Run the stages of a commit; return the results by path, without the suffix, so that a file may change its format."""
     found = {}
     with checkout(commit) as folder:
         params = merge(merge(read_yaml(folder / "params.yaml"), variant(folder, case)), CASES[case])
         params["data"] |= {"name": case, "sources": sources(params["data"]["sources"], case)}
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        stages = read_yaml(folder / "dvc.yaml")["stages"]
-        for name, stage in stages.items():
+        for name, stage in read_yaml(folder / "dvc.yaml")["stages"].items():
             log(f"commits: {commit}, {case}: {name}")
             command = [sys.executable, *shlex.split(stage["cmd"])[1:]]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise InputError(f"the stage {name} of {commit} failed: {done.stderr.strip()[-2000:]}")
             for entry in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
-                path = folder / (entry if isinstance(entry, str) else next(iter(entry)))
-                key = path.relative_to(folder).as_posix()
-                if key.startswith(RESULTS):
-                    found[key if path.suffix == ".png" else key.removesuffix(path.suffix)] = (
-                        path.suffix,
-                        path.read_bytes(),
-                        values(path),
-                    )
+                output = entry if isinstance(entry, str) else next(iter(entry))
+                path = folder / output
+                if output.startswith(RESULTS):  # a picture may have the name of the table that it shows
+                    key = output if path.suffix == ".png" else output.removesuffix(path.suffix)
+                    found[key] = Result(path.suffix, path.read_bytes(), values(path))
     return found
 
 
@@ -117,29 +121,32 @@ def variant(folder: Path, case: str) -> Any:
 
 
 def sources(of_commit: Any, case: str) -> Any:
-    """Return `data.sources` in the form that the commit takes: places to look in or, of old, archives with checksums."""
+    """Return `data.sources` in the form that the commit takes, for a checkout elsewhere.
+
+    The form is a list of places to look in or, in older commits, archives with their checksums for each data set.
+    """
+    if not isinstance(of_commit, Mapping):
+        return [place if "://" in place else str((ROOT / place).resolve()) for place in of_commit]
     if case == "digits":
         return of_commit
     folders = [ROOT / "data/archives", ROOT.parent / "shared/cifar10", ROOT.parent / "shared"]
     archives = [folder / ARCHIVE for folder in folders if (folder / ARCHIVE).exists()]
     if not archives:
         raise InputError(f"no {ARCHIVE} in {' or '.join(map(str, folders))}; put it there, or compare --data digits alone")
-    if not isinstance(of_commit, Mapping):
-        return [str(archives[0].resolve())]
     with archives[0].open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    return {**of_commit, "cifar10": [{"location": str(archives[0].resolve()), "checksum": f"sha256:{checksum}"}]}
+    return {**of_commit, case: [{"location": str(archives[0].resolve()), "checksum": f"sha256:{checksum}"}]}
 
 
 def values(path: Path) -> dict[str, Any]:
-    """Return what a file holds as one dictionary of plain values and arrays."""
+    """Return the content of a file as named values, tensors and arrays; a picture has none."""
     match path.suffix:
         case ".json":
             return flatten(json.loads(path.read_text(encoding="utf-8")))
         case ".csv":
             with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return {column: [row[column] for row in rows] for column in rows[0]}
+                header, *rows = csv.reader(file)
+            return {name: [row[column] for row in rows] for column, name in enumerate(header)}
         case ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return dict(arrays)
@@ -151,32 +158,33 @@ def values(path: Path) -> dict[str, Any]:
             return {}
 
 
-def difference(
-    before: tuple[str, bytes, dict[str, Any]] | None, after: tuple[str, bytes, dict[str, Any]] | None
-) -> tuple[bool, str]:
-    """Return whether all values in both files are the same, and a line that says what differs."""
+def difference(before: Result | None, after: Result | None) -> tuple[bool, str]:
+    """Return whether two versions of a result agree in all values that both have, and a line that says what differs."""
     if before is None or after is None:
         return True, "only in the commit after" if before is None else "only in the commit before"
     if before[:2] == after[:2]:
-        return True, f"{before[0]}, the same bytes"
-    then, now = before[2], after[2]
-    changed = [key for key in then if key in now and key not in TIMES and not equal(then[key], now[key])]
-    lines = [
+        return True, f"{before.suffix}, the same bytes"
+    old, new = before.values, after.values
+    shared = [key for key in old if key in new and key not in TIMES]
+    changed = [key for key in shared if not equal(old[key], new[key])]
+    parts = [
+        "" if shared else "other bytes",
+        "the same values" if shared and not changed else "",
         f"{len(changed)} values differ: {', '.join(changed)}" if changed else "",
-        f"new: {', '.join(now.keys() - then.keys())}" if now.keys() - then.keys() else "",
-        f"gone: {', '.join(then.keys() - now.keys())}" if then.keys() - now.keys() else "",
+        f"new: {', '.join(sorted(new.keys() - old.keys()))}" if new.keys() - old.keys() else "",
+        f"gone: {', '.join(sorted(old.keys() - new.keys()))}" if old.keys() - new.keys() else "",
     ]
-    same = not changed and bool(then)
-    return same, "; ".join(filter(None, ["the same values" if same else "" if changed else "other bytes", *lines]))
+    return bool(shared) and not changed, "; ".join(filter(None, parts))
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Return whether two values are the same; tensors and arrays to the last bit."""
+    """Return whether two values are the same; of arrays and tensors the type, the shape and every bit."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    return bool(one == other)
+        same_form = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return same_form and torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+    return not any(isinstance(value, Tensor | np.ndarray) for value in (one, other)) and bool(one == other)
 
 
 if __name__ == "__main__":

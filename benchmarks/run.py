@@ -27,8 +27,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import yaml
 from matplotlib.figure import Figure
-from ruamel.yaml import YAML
 
 from classifier.data.split import load_split, save_split
 from classifier.params import read_yaml
@@ -131,7 +131,7 @@ def pipeline_training(variant: str, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         values = merge(merge(read_yaml(Path("params.yaml")), read_variant(variant)), {"train": {"seed": seed}})
-        YAML().dump(values, folder / "params.yaml")
+        (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         (folder / "data").mkdir()
         (folder / "data/processed").symlink_to(PROCESSED.resolve())
         for stage in ("train", "evaluate"):
@@ -168,8 +168,9 @@ def whole_pipeline() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name, "clone")
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        for source in ROOT.parent.glob("shared"):
-            Path(name, "shared").symlink_to(source)
+        for place in ("data/archives", "../shared"):  # where the data set may be, as data.sources says
+            if (ROOT / place).exists():
+                (clone / place).symlink_to((ROOT / place).resolve())
         seconds: dict[str, float] = {}
         start = last = time.perf_counter()
         stage = "start"
@@ -183,7 +184,7 @@ def whole_pipeline() -> dict[str, float]:
                     now = time.perf_counter()
                     seconds[stage], stage, last = now - last, line.split("'")[1], now
         if running.returncode != 0:
-            raise InputError("dvc repro failed in a clone; why, stands above")
+            raise InputError("dvc repro failed in a clone; see the output above")
         end = time.perf_counter()
         seconds |= {stage: end - last, "from nothing": end - start}
         subprocess.run(command, cwd=clone, stdout=subprocess.DEVNULL, check=True)

@@ -273,13 +273,18 @@ def parse_params(values: Any, where: str) -> Params:
 
 def _older_form(complaints: Sequence[ErrorDetails]) -> str:
     """Return what to change in params from versions in which `data.sources` listed archives with their checksums."""
+    found = {
+        complaint["loc"][:2]: complaint["type"]
+        for complaint in complaints
+        if complaint["loc"][:2] != ("data", "sources")
+        or (isinstance(complaint["input"], dict) and complaint["type"] in {"tuple_type", "string_type"})
+    }
     changes = []
-    if any(complaint["loc"][:2] == ("data", "sources") and isinstance(complaint["input"], dict) for complaint in complaints):
+    if ("data", "sources") in found:
         changes.append("data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]")
-    kinds = {complaint["loc"]: complaint["type"] for complaint in complaints}
-    if kinds.get(("train", "checkpoint_steps")) == "unexpected_keyword_argument":
+    if found.get(("train", "checkpoint_steps")) == "unexpected_keyword_argument":
         changes.append("train.checkpoint_steps should be removed")
-    if changes and kinds.get(("train", "device")) == "missing":
+    if changes and found.get(("train", "device")) == "missing":
         changes.append("train.device should be added, as in device: auto")
     return f"has the form of an earlier version; {'; '.join(changes)}" if changes else ""
 

@@ -1,4 +1,7 @@
 import json
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,8 @@ import pytest
 
 import benchmarks.run
 from benchmarks.engine import matrix_rate
-from benchmarks.run import Bench, as_markdown, cost_figure, main, summarize
+from benchmarks.run import Bench, as_markdown, cost_figure, main, pipeline_training, summarize
+from classifier.data.split import DatasetInfo, Split, save_dataset_info, save_split
 from classifier.runtime.errors import InputError
 from tests.conftest import ROOT
 
@@ -87,6 +91,23 @@ def test_a_measurement_that_fails_leaves_the_runs_before_it(
     assert len(json.loads((tmp_path / "short.json").read_text())["engine"]) == 3
     assert (tmp_path / "short.md").read_text().count("|") > 10
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_is_timed_and_scored_by_the_stages_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processed = tmp_path / "processed"
+    for name, size in (("train", 20), ("validation", 4), ("test", 4)):  # of one class, which anything learns
+        images = np.random.default_rng(0).integers(256, size=(size, 8, 8, 1), dtype=np.uint8)
+        save_split(Split(images, np.zeros(size, np.int64)), processed / f"{name}.safetensors")
+    save_dataset_info(DatasetInfo(("only", "other"), (0.5,), (0.3,)), processed / "dataset.json")
+    monkeypatch.setattr(benchmarks.run, "PROCESSED", processed)
+    monkeypatch.chdir(tmp_path)
+    params = re.sub(r"weight_decay: \S+", "weight_decay: 1e-05", (ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params)
+    shutil.copytree(ROOT / "variants", tmp_path / "variants")
+    start = time.perf_counter()
+    result = pipeline_training("digits", 3)
+    assert 0 < result.pop("seconds") < time.perf_counter() - start
+    assert result == {"seed": 3, "accuracy": 1}
 
 
 def test_a_benchmark_of_no_runs_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

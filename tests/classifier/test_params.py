@@ -1,12 +1,25 @@
 import copy
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from classifier.params import flatten, parse_params, parse_yaml, read_params, read_yaml
+from classifier.data.readers import READERS
+from classifier.data.registry import DATA_SETS
+from classifier.networks.layers import ACTIVATIONS
+from classifier.params import (
+    DataParams,
+    EvaluateParams,
+    NetworkParams,
+    TrainParams,
+    flatten,
+    parse_params,
+    parse_yaml,
+    read_params,
+    read_yaml,
+)
 from classifier.runtime.errors import InputError
 from classifier.variants import merge
 from tests.conftest import ROOT
@@ -114,7 +127,6 @@ OLD_SOURCES = {"digits": [{"location": "package://scikit-learn/digits.csv.gz", "
 NEW_SOURCES = "data.sources should be a list of places to look in first, as in sources: [data/archives, ../shared]"
 
 
-@pytest.mark.xfail("checkpoint_steps" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
 @pytest.mark.parametrize(
     ("older", "changes"),
     [
@@ -234,7 +246,6 @@ def meanings(text: str) -> dict[str, str]:
     return dict(re.findall(r"^ *(\w+:).*?(#.*)$", text, re.MULTILINE))
 
 
-@pytest.mark.xfail("checksum:" in (ROOT / "params.yaml").read_text(), reason="params.yaml still has the older form")
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
@@ -260,3 +271,26 @@ def test_every_comment_is_still_there_after_dvc_wrote_a_value(tmp_path: Path, ov
 
 def test_flattening_joins_keys_by_dots() -> None:
     assert flatten({"a": {"b": 1, "c": [1]}, "d": 2}) == {"a.b": 1, "a.c": [1], "d": 2}
+
+
+def names(section: type, key: str) -> set[object]:
+    """The names that a key takes."""
+    return set(get_args(get_type_hints(section)[key]))
+
+
+def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> None:
+    assert names(DataParams, "name") == set(DATA_SETS) == set(READERS)
+    assert names(NetworkParams, "activation") == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "module"),
+    [
+        (NetworkParams, "design", "networks/build.py"),
+        (TrainParams, "optimizer", "training/optimizers.py"),
+        (TrainParams, "schedule", "training/schedules.py"),
+        (EvaluateParams, "views", "networks/inference.py"),
+    ],
+)
+def test_the_names_in_params_are_the_cases_of_the_module_that_implements_them(section: type, key: str, module: str) -> None:
+    assert names(section, key) == set(re.findall(r'^ +case "(\w+)":', (ROOT / "classifier" / module).read_text(), re.MULTILINE))

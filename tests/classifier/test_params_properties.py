@@ -239,6 +239,14 @@ def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(text: str) -> None:
         parse_yaml_for_update(text, "params.yaml")  # DVC's other reader, for `-S`, takes it as well
 
 
+PROJECT_FILES = [ROOT / "params.yaml", ROOT / "dvc.yaml", ROOT / "dvc.lock", *sorted(ROOT.glob("variants/*.yaml"))]
+
+
+@pytest.mark.parametrize("path", PROJECT_FILES, ids=lambda path: path.name)
+def test_the_files_of_the_project_are_read_as_dvc_reads_them(path: Path) -> None:
+    assert same(read_yaml(path) or {}, parse_as_dvc(path.read_text(encoding="utf-8"), path))
+
+
 def test_bytes_that_are_no_text_are_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(b"\xff\xfe\x00train")
