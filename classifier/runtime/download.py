@@ -131,7 +131,7 @@ class Download:
         return (
             response.status_code == 206
             and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-            and validator(response) == self.validator.read_text(encoding="utf-8")
+            and validator(response) in ("", self.validator.read_text(encoding="utf-8"))
         )
 
     def _write(self, response: "Response", done: int, slow_rate: float, slow_seconds: float) -> None:
