@@ -237,6 +237,7 @@ def test_a_disk_that_is_full_keeps_all_outputs(finished: Repository, small_disk:
 def run_stage(name: str, folder: Path) -> None:
     """Run a stage by hand; called in a process of its own."""
     os.chdir(folder)
+    os.environ["CLASSIFIER_CHECKPOINT_SECONDS"] = "0"
     sys.argv = [f"stages.{name}"]
     with (folder / "output").open("a") as sys.stdout:
         import_module(f"stages.{name}").main()
