@@ -85,7 +85,7 @@ def without_times(hashes: dict[str, str]) -> dict[str, str]:
 def outputs(repository: Repository) -> dict[str, bytes]:
     """The files that the stages wrote, without temporary ones."""
     paths = [path for name in ("data", "models", "metrics", "plots") for path in (repository.folder / name).rglob("*.*")]
-    names = {str(path.relative_to(repository.folder)): path for path in paths if "-partial" not in path.name}
+    names = {str(path.relative_to(repository.folder)): path for path in paths if "-partial" not in str(path)}
     return {name: path.read_bytes() for name, path in names.items() if name != TIMES and path.is_file()}
 
 
