@@ -128,12 +128,17 @@ def restore_from_cache(address: str, *, orphaned: bool) -> bool:
             if output.exists or not output.hash_info:
                 continue
             output.use_cache = True
+            folder = Path(output.fs_path).parent
+            temporary = {*folder.glob(".*.tmp")}
             try:
                 output.checkout(force=True)
             except CheckoutError:  # not in the cache
                 pass
-            except Exception:  # on a full disk: an error of DVC, or of its database
+            except Exception:  # on a full disk: an error of DVC, or of its database; half a copy stays behind
                 complete = False
+                output.remove()
+                for path in {*folder.glob(".*.tmp")} - temporary:
+                    path.unlink()
     return complete
 
 
