@@ -204,7 +204,6 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
     The cache is read in another process, because this one may have been stopped in the middle of an import. A checkpoint
     written since the time `since` is removed when there is no room otherwise.
     """
-    import re
     import subprocess
     from importlib.util import find_spec
 
@@ -221,11 +220,19 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
             complete = subprocess.run(command, check=False).returncode == 0
         if not complete:
             print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
-    # A fresh clone has no cache, but metrics and pictures in Git.
+    with suppress(OSError):  # no Git here
+        _restore_from_git(address.rpartition(":")[2])
+
+
+def _restore_from_git(stage_name: str) -> None:
+    """Check out the missing outputs of a stage that Git tracks: a fresh clone has no cache, but metrics and pictures."""
+    import re
+    import subprocess
+
     stages = Path("dvc.yaml").read_text(encoding="utf-8")
-    found = re.search(rf"^  {re.escape(address.rpartition(':')[2])}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
+    lines = re.search(rf"^  {re.escape(stage_name)}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
     listing = subprocess.run(["git", "ls-files", "--deleted", "-z"], capture_output=True, text=True, check=False).stdout
-    deleted = [path for path in listing.split("\0") if found and re.search(rf"- {re.escape(path)}:?\n", found[1])]
+    deleted = [path for path in listing.split("\0") if lines and re.search(rf"- {re.escape(path)}:?\n", lines[1])]
     if deleted:
         subprocess.run(["git", "checkout", "--quiet", "--", *deleted], capture_output=True, check=False)
 
