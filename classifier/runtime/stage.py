@@ -218,8 +218,9 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
             if checkpoint.stat().st_mtime >= since:
                 checkpoint.unlink()
             complete = subprocess.run(command, check=False).returncode == 0
-        if not complete:
-            print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
+        with suppress(OSError):
+            if not complete:
+                print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
     with suppress(OSError):  # no Git here
         _restore_from_git(address.rpartition(":")[2])
 
@@ -253,4 +254,6 @@ def _in_use(locks: Path, paths: set[str]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not restore_from_cache(sys.argv[1], orphaned="--orphaned" in sys.argv))
+    with suppress(Exception):  # which would hide the error of the stage; as when the disk is full
+        sys.exit(not restore_from_cache(sys.argv[1], orphaned="--orphaned" in sys.argv))
+    sys.exit(1)
