@@ -1,1 +1,1 @@
-"""Runtime: how anything here runs: errors, console, files, paths, stages."""
+"""How everything here runs: errors, console output, files, paths, stages."""

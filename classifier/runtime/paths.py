@@ -1,4 +1,4 @@
-"""Where things lie that are no output of a stage: the repository, the checkpoint, the code that runs."""
+"""Paths other than those of outputs: the repository, the checkpoint, the code."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ CODE = Path(__file__).parents[2]  # the root of the code that runs
 
 
 def repository_root(folder: Path) -> Path:
-    """Return the folder from which relative paths count: this one or, for a temporary copy that DVC made, its origin.
+    """Return the folder to which relative paths refer: `folder` or, for a temporary copy that DVC made, the original.
 
     `dvc exp run --temp` and `dvc queue` run a pipeline in ROOT/.dvc/tmp/exps/.../NAME.
     """
@@ -20,7 +20,10 @@ def repository_root(folder: Path) -> Path:
 
 
 def checkpoint_file() -> Path:
-    """Return the place of a checkpoint: in the repository, also when DVC runs an experiment in a temporary copy of it."""
+    """Return the path of the checkpoint: in the repository, also when DVC runs an experiment in a temporary copy of it.
+
+    Each experiment has a separate checkpoint, named after it.
+    """
     here = Path.cwd()
     root = repository_root(here)
     if root == here:

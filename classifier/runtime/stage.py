@@ -128,12 +128,17 @@ def restore_from_cache(address: str, *, orphaned: bool) -> bool:
             if output.exists or not output.hash_info:
                 continue
             output.use_cache = True
+            folder = Path(output.fs_path).parent
+            temporary = {*folder.glob(".*.tmp")}
             try:
                 output.checkout(force=True)
             except CheckoutError:  # not in the cache
                 pass
-            except Exception:  # on a full disk: an error of DVC, or of its database
+            except Exception:  # on a full disk: an error of DVC, or of its database; half a copy stays behind
                 complete = False
+                output.remove()
+                for path in {*folder.glob(".*.tmp")} - temporary:
+                    path.unlink()
     return complete
 
 
@@ -199,7 +204,6 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
     The cache is read in another process, because this one may have been stopped in the middle of an import. A checkpoint
     written since the time `since` is removed when there is no room otherwise.
     """
-    import re
     import subprocess
     from importlib.util import find_spec
 
@@ -214,13 +218,22 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
             if checkpoint.stat().st_mtime >= since:
                 checkpoint.unlink()
             complete = subprocess.run(command, check=False).returncode == 0
-        if not complete:
-            print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
-    # A fresh clone has no cache, but metrics and pictures in Git.
+        with suppress(OSError):
+            if not complete:
+                print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
+    with suppress(OSError):  # no Git here
+        _restore_from_git(address.rpartition(":")[2])
+
+
+def _restore_from_git(stage_name: str) -> None:
+    """Check out the missing outputs of a stage that Git tracks: a fresh clone has no cache, but metrics and pictures."""
+    import re
+    import subprocess
+
     stages = Path("dvc.yaml").read_text(encoding="utf-8")
-    found = re.search(rf"^  {re.escape(address.rpartition(':')[2])}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
+    lines = re.search(rf"^  {re.escape(stage_name)}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
     listing = subprocess.run(["git", "ls-files", "--deleted", "-z"], capture_output=True, text=True, check=False).stdout
-    deleted = [path for path in listing.split("\0") if found and re.search(rf"- {re.escape(path)}:?\n", found[1])]
+    deleted = [path for path in listing.split("\0") if lines and re.search(rf"- {re.escape(path)}:?\n", lines[1])]
     if deleted:
         subprocess.run(["git", "checkout", "--quiet", "--", *deleted], capture_output=True, check=False)
 
@@ -241,4 +254,6 @@ def _in_use(locks: Path, paths: set[str]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not restore_from_cache(sys.argv[1], orphaned="--orphaned" in sys.argv))
+    with suppress(Exception):  # which would hide the error of the stage; as when the disk is full
+        sys.exit(not restore_from_cache(sys.argv[1], orphaned="--orphaned" in sys.argv))
+    sys.exit(1)

@@ -1,4 +1,4 @@
-"""The stages by hand, in a folder of their own and on tiny data: odd data sets, damaged files, a full disk."""
+"""The stages run by hand in a temporary folder on tiny data: unusual data sets, damaged files, a full disk."""
 
 import csv
 import errno
@@ -69,7 +69,7 @@ class Workspace:
         return {name: content for name, content in self.files().items() if not name.startswith("checkpoints/")}
 
     def files(self) -> dict[str, bytes]:
-        """What the stages have written so far."""
+        """Return what the stages have written so far."""
         folders = ("data", "models", "metrics", "plots", "checkpoints")
         paths = [path for name in folders for path in (self.folder / name).rglob("*") if path.is_file()]
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
