@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready
 STUDY := initial batchnorm augmented
+QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,training/test_trainer.py test_params_properties.py)
 # Columns of hashes, of times that differ in every run, and of the many scores that dvc metrics diff shows better.
 NOISE := Created|State|Executor|images|validation_loss|accuracy_|macro|recall|top_2|calibration|.*\.(csv|npz|pt|py)$$
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study table plots bench test lint lock
+.PHONY: help setup repro demo variant study table plots bench test quick lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -54,6 +55,9 @@ bench: $(READY) ## compare the speed with a conventional training loop, in three
 
 test: $(READY) ## run the tests, and measure what they cover of the package and the stages
 	@python -m pytest --numprocesses 2 --dist loadfile --cov
+
+quick: $(READY) ## run a subset of the tests in under 30 seconds: no DVC, no whole training
+	@python -m pytest --numprocesses 2 --dist loadfile $(QUICK)
 
 lint: $(READY) ## check style and types
 	@ruff check .

@@ -1,4 +1,4 @@
-"""Say what came of the last training: its accuracy, where the pictures are, and what to try next.
+"""Print the results of the last training: accuracy, pictures, and what to try next.
 
 python -m tools.summary [FOLDER [EXPERIMENT]]
 """
@@ -11,14 +11,21 @@ from pathlib import Path
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import read_output
 
+STEPS = """dvc plots show                      the curves and the matrix as a page
+              dvc exp run -S train.epochs=3       another value, as an experiment
+              dvc params diff; dvc metrics diff   what differs, and what that did"""
+STEPS_AFTER_EXPERIMENT = """dvc plots diff {0:20} curves and matrices beside those of the workspace
+              dvc params diff HEAD {0:14} what differs from the last commit
+              make repro                          the same on CIFAR-10"""
+
 
 def main() -> None:
     """Run the tool."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.summary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="where metrics/ and plots/ lie (default: here)")
-    parser.add_argument("experiment", nargs="?", help="which they are of (default: none, but the workspace)")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="folder of metrics/ and plots/ (default: .)")
+    parser.add_argument("experiment", nargs="?", help="experiment that they belong to (default: the workspace)")
     arguments = parser.parse_args()
     try:
         print(summary(arguments.folder, arguments.experiment))
@@ -27,7 +34,7 @@ def main() -> None:
 
 
 def summary(folder: Path, experiment: str | None) -> str:
-    """Return the summary of the results in `folder`, which are the workspace's or an experiment's."""
+    """Return the summary of the results in a folder; InputError when they are missing or damaged."""
     with read_output(folder / "metrics", "evaluate"):
         test, train = (json.loads((folder / "metrics" / f"{name}.json").read_text()) for name in ("test", "train"))
         interval = f"{test['accuracy_low']:.2%} to {test['accuracy_high']:.2%}"
@@ -38,23 +45,7 @@ Training      {train["seconds"]:.0f} s, best epoch {train["best_epoch"]}
 Pictures      {" ".join(pictures)}
 Metrics       {(folder / "metrics").as_posix()}/
 Next          source .venv/bin/activate, then
-{next_steps(experiment)}"""
-
-
-def next_steps(experiment: str | None) -> str:
-    """Return the commands to try, each with what it does."""
-    steps = {
-        "dvc plots show": "the curves and the matrix as a page",
-        "dvc exp run -S train.epochs=3": "another value, as an experiment",
-        "dvc params diff; dvc metrics diff": "what it changed, and what that did",
-    }
-    if experiment:
-        steps = {
-            f"dvc plots diff {experiment}": "the curves and the matrix as a page, beside those of the workspace",
-            f"dvc params diff HEAD {experiment}": "what differs from the last commit",
-            "make repro": "the same on CIFAR-10",
-        }
-    return "\n".join(f"{'':14}{command:36}{what}" for command, what in steps.items())
+              {STEPS_AFTER_EXPERIMENT.format(experiment) if experiment else STEPS}"""
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from dvc.api import DVCFileSystem
 
 from classifier.params import parse_yaml
@@ -100,7 +101,9 @@ class Repository:
                 printed = running.stdout.readline()
                 assert printed, f"{line} was not printed:\n{output}"
                 output += printed
-            os.killpg(running.pid, signal.SIGKILL)
+            for process in [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         return output
 
     def commit(self, message: str) -> None:

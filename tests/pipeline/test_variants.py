@@ -4,11 +4,15 @@ import hashlib
 import json
 import re
 import shutil
+import signal
+import time
 from importlib.metadata import distribution
 from pathlib import Path
 
+import psutil
 import pytest
 
+from classifier.params import parse_yaml
 from tests.pipeline.repository import Repository, ran
 
 STUDY = ["initial", "batchnorm", "augmented"]
@@ -16,21 +20,22 @@ STUDY = ["initial", "batchnorm", "augmented"]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository with a remote, in which the study ran from nothing: two jobs at a time, killed as soon as one trains.
+    """A repository with a remote, in which the study ran from nothing: two jobs at a time, killed as soon as both run.
 
-    The source of its data lies beside it, as the copy of a cluster may.
+    The data lies in a folder beside it, as the copy of a cluster may.
     """
     folder = tmp_path_factory.mktemp("study")
     repository = Repository(folder / "repository")
     repository.set("augmentation.flip", "true")
-    shutil.copy(Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))), folder)
-    repository.replace("params.yaml", "package://scikit-learn/sklearn/datasets/data/", "../")
+    repository.set("data.sources", '["../the data"]')
+    (folder / "the data").mkdir()
+    shutil.copy(Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))), folder / "the data")
     repository.dvc("remote", "add", "--default", "storage", str(folder / "storage"))
-    repository.commit("Flip, a remote, and a source beside the repository")
+    repository.commit("Flip, a remote, and a place beside the repository")
     command = ["tools.variant", *STUDY, "--jobs", "2"]
-    output = repository.kill_at("> python -m stages.train", *command)
-    assert ran(output) == ["download", "preprocess", "train"], "the data is fetched once"
-    # Killed or not, DVC's workers go on; the next run waits for them and takes what they made.
+    output = repository.kill_at("variant: batchnorm: started", *command)
+    assert ran(output) == ["download", "preprocess"], "what the designs share runs once, first"
+    assert "../the data" in output
     assert ran(repository.python(*command)) == []
     return repository
 
@@ -54,11 +59,78 @@ def test_two_designs_differ_in_what_makes_them_and_nothing_else(study: Repositor
     }
 
 
-def test_run_again_it_runs_nothing_and_keeps_one_experiment_a_name(study: Repository) -> None:
+def experiments(repository: Repository) -> dict[str, str]:
+    """The hash of each experiment by its name, each of which exists once."""
+    listing = repository.run("git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps/??/*/*").split()
+    names = [reference.rsplit("/", 1)[1] for reference in listing[::2]]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, listing[1::2], strict=True))
+
+
+def test_each_job_has_its_log(study: Repository) -> None:
+    for name in STUDY:
+        assert f"Reproducing experiment '{name}-pending'" in (study.folder / f"logs/{name}.log").read_text()
+
+
+def test_run_again_it_runs_nothing_and_keeps_the_experiments(study: Repository) -> None:
+    before = experiments(study)
+    assert sorted(before) == sorted(STUDY)
     assert ran(study.python("tools.variant", *STUDY)) == []
-    references = study.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    names = [reference.rsplit("/", 1)[1] for reference in references if re.match(r"refs/exps/[0-9a-f]{2}/", reference)]
-    assert sorted(names) == sorted(STUDY)
+    assert experiments(study) == before
+
+
+def test_a_failed_experiment_does_not_keep_the_others_from_their_names(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    (copy.folder / "variants/deep.yaml").write_text("network:\n  widths: [8, 8, 8, 8, 8, 8, 8, 8, 8, 8]\n")
+    output = copy.python("tools.variant", "deep", "initial", "--jobs", "2", "-S", "plot.mistakes=3", fails=True)
+    assert output.endswith("variant: failed: deep; see the output above and the logs in logs\n")
+    assert "failed" in (copy.folder / "logs/deep.log").read_text()
+    assert sorted(experiments(copy)) == sorted(STUDY)
+    assert copy.experiment("initial").read_text("params.yaml").count("mistakes: 3") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_every_job(study: Repository, tmp_path: Path, number: signal.Signals) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    before = experiments(copy)
+    shutil.rmtree(copy.folder / ".dvc/tmp/exps/standalone")  # may hold what the run that was killed left
+    command = ["tools.variant", "initial", "batchnorm", "augmented", "--jobs", "2", "-S", "train.epochs=900"]
+    logs = [copy.folder / f"logs/{name}.log" for name in ("initial", "batchnorm")]
+    for log in logs:
+        log.unlink()
+    with copy.start(*command) as running:
+        while not all(log.exists() and "train: epoch 1/" in log.read_text() for log in logs):
+            assert running.poll() is None
+            time.sleep(0.1)
+        started = psutil.Process(running.pid).children(recursive=True)
+        running.send_signal(number)
+        output, _ = running.communicate()
+    assert running.returncode == 130
+    assert output.endswith("variant: interrupted; the same command continues with what is not done\n")
+    assert not any(process.is_running() for process in started)
+    assert "train: interrupted" in logs[0].read_text()
+    assert experiments(copy) == before
+    assert not [*(copy.folder / ".dvc/tmp/exps/standalone").glob("tmp*")], "DVC cleans up"
+    assert copy.run("git", "status", "--porcelain") == ""
+
+
+def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    sources = ["https://localhost:1/a.tar.gz?b=c&d=e,f", "../données d'été", "C:\\data\\"]
+    (copy.folder / "variants/elsewhere.yaml").write_text(json.dumps({"data": {"sources": sources}}))
+    assert ran(copy.python("tools.variant", "elsewhere", "-S", "train.learning_rate=1e-5")) == ["train", "evaluate", "plot"]
+    params = parse_yaml(copy.experiment("elsewhere").read_text("params.yaml"), "params.yaml")
+    assert params["data"]["sources"] == sources
+    assert params["train"]["learning_rate"] == 1e-5
+
+
+def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    copy.run("git", "branch", "initial")
+    copy.python("tools.variant", "initial", "--export", "exported")
+    copy.python("tools.compare", "initial")
+    (row,) = copy.json("comparison/comparison.json")
+    assert row["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"]
 
 
 def test_the_page_lays_the_curves_of_all_over_one_another(study: Repository) -> None:
@@ -86,13 +158,13 @@ def test_a_revision_that_does_not_exist_lists_those_that_do(study: Repository) -
 
 
 def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tmp_path: Path) -> None:
-    shutil.copytree(study.folder, tmp_path / "copy")
-    repository = study.at(tmp_path / "copy")
+    repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
     command = ["tools.variant", "augmented", "--seeds", "0", "1"]
     assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is that of the study"
     output = repository.python(*command)
     assert ran(output) == ["train", "evaluate", "plot"]
-    assert re.search(r"train: resuming from \S+augmented-seed-1-pending.pt: 1 of 2 epochs done", output), output
+    assert re.search(r"train: resuming from \S+augmented-seed-1-pending.pt: [01] of 2 epochs done", output), output
     assert not [*(repository.folder / "checkpoints").iterdir()]
     repository.python("tools.compare", "augmented-seed-*")
     (row,) = repository.json("comparison/comparison.json")
@@ -107,7 +179,7 @@ def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tm
 
 def test_jobs_give_the_bytes_of_stages_by_hand(study: Repository, tmp_path: Path) -> None:
     study.run("git", "clone", "--quiet", str(study.folder), str(tmp_path / "repository"))
-    shutil.copy(study.folder.parent / "digits.csv.gz", tmp_path)
+    shutil.copytree(study.folder.parent / "the data", tmp_path / "the data")
     clone = study.at(tmp_path / "repository")
     clone.set("network.batch_norm", "false")
     clone.set("augmentation.flip", "false")
@@ -120,8 +192,7 @@ def test_jobs_give_the_bytes_of_stages_by_hand(study: Repository, tmp_path: Path
 
 
 def test_a_change_of_code_or_params_runs_a_variant_again(study: Repository, tmp_path: Path) -> None:
-    shutil.copytree(study.folder, tmp_path / "copy")
-    copy = study.at(tmp_path / "copy")
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     copy.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
     copy.set("plot.confusions", "3")
@@ -140,11 +211,11 @@ def test_a_second_clone_gets_models_and_plots_through_a_remote_without_training(
     study.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin.git"))
     study.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
     study.run("git", "push", "--quiet", "origin", "main")
-    study.dvc("exp", "push", "origin", *STUDY)
+    study.dvc("exp", "push", "--run-cache", "origin", *STUDY)
 
     study.run("git", "clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "clone"))
     clone = study.at(tmp_path / "clone")
-    clone.dvc("exp", "pull", "origin", *STUDY)
+    clone.dvc("exp", "pull", "--run-cache", "origin", *STUDY)
     assert ran(clone.python("tools.variant", *STUDY)) == []
     clone.python("tools.compare", *STUDY)
     clone.dvc("exp", "apply", "batchnorm")
