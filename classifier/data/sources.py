@@ -81,12 +81,12 @@ def fetch(
         When the folder cannot be written.
     """
     files, built_in = DATA_SETS[name].files, DATA_SETS[name].places
+    places = list(dict.fromkeys([*sources, *built_in]))
     folder.mkdir(parents=True, exist_ok=True)
     if lack := lack_of_space(folder, sum(file.size for file in files)):
         raise OSError(errno.ENOSPC, lack, str(folder))
     wanted = Wanted(name, list(files), folder)
     used, failures = [], []
-    places = [*sources, *built_in]
     for number, location in enumerate(places, start=1):
         downloads = Downloads(root / DOWNLOADS, slow_rate if number < len(places) else 0, slow_seconds)
         missing, wanted.wrong = len(wanted.missing), []

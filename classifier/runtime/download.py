@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SLOW_RATE = 500_000  # bytes a second; a server that stays below this rate ...
 SLOW_SECONDS = 20.0  # ... for so long is abandoned
+CONNECT_TIMEOUT = 10.0  # seconds without a connection after which a server is abandoned
 TIMEOUT = 30.0  # seconds without a byte after which a server is abandoned
 CHUNK = 2**14  # bytes; small, so that the rate of a very slow server is noticed in time
 
@@ -102,7 +103,7 @@ class Download:
         if done:
             headers |= {"Range": f"bytes={done}-", "If-Range": self.validator.read_text(encoding="utf-8")}
         try:
-            with requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            with requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, TIMEOUT)) as response:
                 status = response.status_code
                 if status not in ((200, 206, 416) if done else (200,)):
                     failure = NotFoundError if 400 <= status < 500 else DownloadError
@@ -115,6 +116,8 @@ class Download:
                 self._write(response, done, slow_rate, slow_seconds)
         except requests.exceptions.ChunkedEncodingError:
             raise DownloadError("the connection broke; the next run continues the download") from None
+        except requests.ConnectTimeout:
+            raise DownloadError(f"no connection within {CONNECT_TIMEOUT:g} s") from None
         except requests.Timeout:
             raise DownloadError(f"no answer within {TIMEOUT:g} s") from None
         except requests.ConnectionError as error:
@@ -128,7 +131,7 @@ class Download:
         return (
             response.status_code == 206
             and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-            and validator(response) == self.validator.read_text(encoding="utf-8")
+            and validator(response) in ("", self.validator.read_text(encoding="utf-8"))
         )
 
     def _write(self, response: "Response", done: int, slow_rate: float, slow_seconds: float) -> None:

@@ -4,12 +4,9 @@ Imports the standard library alone, so that a stage handles signals from its fir
 without the packages of requirements.lock can say so.
 """
 
-import errno
 import os
-import re
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -40,7 +37,6 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
     """
     stops: list[tuple[int, float]] = []
-    ended = threading.Event()
 
     def stop(number: int, _frame: object) -> None:
         # A second signal must not interrupt what the first one set off: the removal of temporary files.
@@ -51,12 +47,16 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     def watch() -> None:
         """Stop the stage when its DVC is gone, and again when that had no effect: imports may swallow an exception."""
         while not ended.wait(CHECK_SECONDS):
-            if stops or (os.getppid() != parent and "DVC_STAGE" in os.environ):
+            if stops or ("DVC_STAGE" in os.environ and _is_orphan(parent)):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
+
+    import threading  # after the handlers: every millisecond without them counts
+
+    ended = threading.Event()
     if os.name == "posix":
         threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
@@ -79,8 +79,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
             with suppress(OSError):  # as when the terminal is gone
                 print(line, file=sys.stderr, flush=True)
         if "DVC_STAGE" in os.environ:
-            full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-            _restore_outputs(name, orphaned=os.getppid() != parent, checkpoints_since=started if full else None)
+            _restore_outputs(name, orphaned=_is_orphan(parent), since=started if _is_full_disk(error) else None)
         if not line:
             raise
         sys.exit(128 + number if number else 1)
@@ -93,6 +92,8 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
     At the end of the block the first one takes effect: in a stage, it raises `Stopped`. Blocks may be nested. Only the main
     thread receives signals; in another one this does nothing.
     """
+    import threading
+
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -142,6 +143,16 @@ def _ending_signals() -> list[signal.Signals]:
     return [number for number in map(signal.Signals.__getitem__, names) if signal.getsignal(number) != signal.SIG_IGN]
 
 
+def _is_orphan(parent: int) -> bool:
+    """Return whether the process that started this one is gone: since `parent` was read, or before.
+
+    DVC starts a stage in its own process group, to which the process that adopts an orphan does not belong.
+    """
+    if os.name != "posix" or os.getppid() == 0:  # 0: the parent is outside the container
+        return False
+    return os.getppid() != parent or os.getpgid(parent) != os.getpgid(0)
+
+
 def _parse_arguments(name: str, description: str | None) -> None:
     import argparse
 
@@ -152,8 +163,16 @@ def _parse_arguments(name: str, description: str | None) -> None:
     ).parse_args()
 
 
+def _is_full_disk(error: BaseException) -> bool:
+    import errno
+
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def _explain(name: str, error: BaseException) -> str | None:
     """Return the line for an error that the user can fix, and None for a bug."""
+    import re
+
     from classifier.runtime.errors import InputError
 
     if isinstance(error, InputError):
@@ -174,12 +193,13 @@ def _explain(name: str, error: BaseException) -> str | None:
     return None
 
 
-def _restore_outputs(name: str, *, orphaned: bool, checkpoints_since: float | None) -> None:
+def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
     """Restore the outputs that DVC deleted before it started this stage, as dvc.lock records them, from the cache or Git.
 
     The cache is read in another process, because this one may have been stopped in the middle of an import. A checkpoint
-    written since the time `checkpoints_since` is removed when there is no room otherwise.
+    written since the time `since` is removed when there is no room otherwise.
     """
+    import re
     import subprocess
     from importlib.util import find_spec
 
@@ -190,8 +210,8 @@ def _restore_outputs(name: str, *, orphaned: bool, checkpoints_since: float | No
         command = [sys.executable, "-m", "classifier.runtime.stage", address, *(["--orphaned"] if orphaned else [])]
         complete = subprocess.run(command, check=False).returncode == 0
         checkpoint = checkpoint_file()
-        if not complete and checkpoints_since and name == "train" and checkpoint.exists():
-            if checkpoint.stat().st_mtime >= checkpoints_since:
+        if not complete and since and name == "train" and checkpoint.exists():
+            if checkpoint.stat().st_mtime >= since:
                 checkpoint.unlink()
             complete = subprocess.run(command, check=False).returncode == 0
         if not complete:

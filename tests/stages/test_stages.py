@@ -1,12 +1,15 @@
 """The stages by hand, in a folder of their own and on tiny data: odd data sets, damaged files, a full disk."""
 
 import csv
+import errno
 import importlib
+import itertools
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,10 @@ class Workspace:
     def json(self, name: str) -> Any:
         return json.loads((self.folder / name).read_text())
 
+    def results(self) -> dict[str, bytes]:
+        """The files of the stages without checkpoints."""
+        return {name: content for name, content in self.files().items() if not name.startswith("checkpoints/")}
+
     def files(self) -> dict[str, bytes]:
         """What the stages have written so far."""
         folders = ("data", "models", "metrics", "plots", "checkpoints")
@@ -82,7 +89,7 @@ OUTPUTS = {
         *(f"data/processed/{name}.safetensors" for name in ("train", "validation", "test")),
         "data/processed/dataset.json",
     ],
-    "train": ["checkpoints/train.pt", "models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
+    "train": ["models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
     "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz", "data/mistakes.npz"],
     "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
 }
@@ -152,52 +159,44 @@ def limited(what: int, limit: int) -> Iterator[None]:
         resource.setrlimit(what, before)
 
 
-def file_size_limit(limit: int) -> AbstractContextManager[None]:
-    """What a full disk is to a program: a file cannot grow beyond this many bytes."""
-    return limited(resource.RLIMIT_FSIZE, limit)
-
-
 @pytest.mark.parametrize("stage", ALL)
-def test_a_full_disk_at_any_output_is_one_line_and_the_results_of_before_are_still_there(
-    workspace: Workspace, stage: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("module", "step"), [(os, "fsync"), (Path, "replace")])
+def test_a_disk_that_fills_up_at_any_file_leaves_all_results_of_before(
+    workspace: Workspace, stage: str, module: object, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from classifier.runtime import files
-
-    whole = files.atomic_write
     workspace.run(*ALL)
-    before = workspace.files()
-    if stage == "download":
-        (workspace.folder / OUTPUTS[stage][0]).write_bytes(b"an older archive")
-        before = workspace.files()
-    for output in OUTPUTS[stage]:
-        # The files before this one find room, so that each output in its turn is the one for which there is none.
-        @contextmanager
-        def atomic_write(path: Path, full: str = output) -> Iterator[Path]:
-            with file_size_limit(0 if path.as_posix() == full else resource.RLIM_INFINITY), whole(path) as temporary:
-                yield temporary
+    finished = workspace.results()
+    if stage == "download":  # which has nothing to do where the files are right
+        for path in filter(Path.is_file, (workspace.folder / "data/raw").rglob("*")):
+            path.write_text("older")
+    before = workspace.results()
+    original = getattr(module, step)
+    for full_at in itertools.count(1):
+        calls = itertools.count(1)
+
+        def full(*arguments: Any, calls: Iterator[int] = calls, full_at: int = full_at) -> Any:
+            if next(calls) == full_at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return original(*arguments)
 
         with monkeypatch.context() as patch:
-            for module in [
-                module for name, module in sys.modules.items() if name.partition(".")[0] in ("classifier", "stages")
-            ]:
-                if getattr(module, "atomic_write", None) is whole:
-                    patch.setattr(module, "atomic_write", atomic_write)
-            if stage == "download":
-                with file_size_limit(2**14):  # params.yaml is shorter, the archive longer
-                    line = workspace.fails(stage)
-            else:
-                line = workspace.fails(stage)
-        assert "File too large" in line or "file too large" in line
-        assert output in line or stage == "download"
-        after = workspace.files()
-        done = OUTPUTS[stage][: OUTPUTS[stage].index(output)]
-        times = {"metrics/train.json", "checkpoints/train.pt"}
-        assert {name: after[name] for name in before if name not in times} == {
-            name: content for name, content in before.items() if name not in times
-        }, "the same bytes, those written again and those that were not"
-        assert after.keys() - before.keys() <= {*done, "checkpoints/train.pt"}
-    workspace.run(stage)
-    assert workspace.files().keys() == before.keys()
+            patch.setattr(module, step, full)
+            try:
+                workspace.run(stage)
+                break
+            except SystemExit as failed:
+                status = failed.code
+        line = workspace.capsys.readouterr().err
+        assert status == 1
+        assert line.startswith(f"{stage}: ")
+        assert line.endswith(": No space left on device\n")
+        assert line.count("\n") == 1
+        assert workspace.results() == before
+        (workspace.folder / "checkpoints/train.pt").unlink(missing_ok=True)
+    assert full_at > len(OUTPUTS[stage]), "each file in its turn was the one for which there is no room"
+    after = workspace.results()
+    assert {name for name in finished if after[name] != finished[name]} <= {"metrics/train.json"}, "which holds times"
+    assert after.keys() == finished.keys()
 
 
 def damages(content: bytes) -> Iterator[bytes]:

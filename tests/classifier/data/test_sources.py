@@ -177,8 +177,7 @@ def test_digits_are_the_same_from_everywhere_and_need_no_network(tmp_path: Path,
     assert contents(tmp_path / "raw") == files
 
 
-def test_the_registry_has_the_md5s_that_torchvision_has_for_cifar10() -> None:
-    """The files of a registry entry lie where torchvision's reader looks for them."""
+def test_cifar10_lies_where_torchvision_looks_for_it_and_its_own_server_comes_last() -> None:
     from torchvision.datasets import CIFAR10
 
     names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list] + [CIFAR10.meta["filename"]]

@@ -1,8 +1,12 @@
 import dataclasses
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import torch
 
+from classifier.networks import build
 from classifier.networks.build import build_network, convolution_parameters
+from classifier.networks.layers import ACTIVATIONS
 from classifier.params import NetworkParams
 from tests.classifier.networks.helpers import THREE_CHANNELS, layers
 
@@ -27,3 +31,18 @@ def test_the_parameters_of_a_convolution_come_with_those_of_the_normalisation_be
     network = build_network(NetworkParams("study", (4, 8), "relu", True, 1.0, True, 16, 3), (8, 8, 3), THREE_CHANNELS, seed=0)
     # Weight and bias of the first convolution; of the second one, then scale and bias of its normalisation. No whitening.
     assert [[parameter.ndim for parameter in group] for group in convolution_parameters(network)] == [[4, 1], [4, 1, 1, 1]]
+
+
+def test_every_design_and_activation_that_params_names_can_be_built_and_no_other() -> None:
+    types = get_type_hints(NetworkParams)
+    designs, activations = get_args(types["design"]), get_args(types["activation"])
+    assert set(activations) == set(ACTIVATIONS)
+    folder = Path(build.__file__).parent
+    assert all((folder / f"{design}.py").is_file() for design in designs), "a module per design"
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    built = {
+        layers(build_network(dataclasses.replace(params, design=design, activation=activation), (8, 8, 3), THREE_CHANNELS, 0))
+        for design in designs
+        for activation in activations
+    }
+    assert len(built) == len(designs) * len(activations), "each is another network"

@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from classifier.results.table import write_csv
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_outputs, atomic_write, read_output
-from classifier.runtime.stage import deferred_signals
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -111,22 +110,6 @@ def test_a_signal_during_the_moves_waits_until_all_are_done(tmp_path: Path, monk
     finally:
         signal.signal(signal.SIGINT, before)
     assert contents(tmp_path) == {"curve.csv": "new", "model.pt": "new"}
-
-
-def test_deferred_signals_take_effect_once_at_the_end_of_the_outer_block() -> None:
-    caught = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
-    try:
-        with deferred_signals() as requested:
-            assert not requested()
-            with deferred_signals():
-                signal.raise_signal(signal.SIGTERM)
-                signal.raise_signal(signal.SIGTERM)
-            assert requested()
-            assert caught == []
-        assert caught == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_full_disk_names_the_output(tmp_path: Path) -> None:

@@ -1,19 +1,184 @@
+import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from classifier.runtime.stage import deferred_signals
+from tests.conftest import ROOT
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stage_interrupted_is_one_line(number: signal.Signals) -> None:
-    # None is ignored at the start, whatever the tests before this one left to what they start.
-    program = f"""
-from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, default_int_handler, raise_signal, signal
-from classifier.runtime.stage import stage
-signal(SIGINT, default_int_handler); signal(SIGTERM, SIG_DFL); signal(SIGHUP, SIG_DFL)
-with stage("some", None):
-    raise_signal({number:d})
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+START = """
+import os, signal, sys, time
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from classifier.runtime import stage as module
+from classifier.runtime.errors import InputError
+from classifier.runtime.files import atomic_outputs
+from classifier.runtime.stage import deferred_signals, stage
+from pathlib import Path
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stderr, done.returncode) == ("some: interrupted\n", 128 + number)
+
+
+def run(body: str, folder: Path = ROOT, flags: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
+    """Run a stage with this body in another process; return its exit status and what it wrote on standard error."""
+    lines = [START, 'with stage("some", "What it does."):', *(f"    {line}" for line in body.strip().splitlines())]
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", "\n".join(lines)],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+        | {"PYTHONPATH": str(ROOT)}
+        | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_stopped_stage_is_one_line(number: signal.Signals) -> None:
+    assert run(f"signal.raise_signal({number:d})") == (128 + number, "some: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ('InputError("params.yaml: wrong")', "some: params.yaml: wrong"),
+        ('OSError(28, "No space left on device", "model.pt")', "some: model.pt: No space left on device"),
+        ('OSError("no number")', "some: no number"),
+        ("MemoryError", "some: out of memory"),
+        ('RuntimeError("CUDA out of memory. Tried")', "some: out of memory"),
+    ],
+)
+def test_an_error_that_the_user_can_fix_is_one_line(error: str, line: str) -> None:
+    assert run(f"raise {error}") == (1, f"{line}\n")
+    status, shown = run(f"raise {error}", CLASSIFIER_TRACEBACK="1")
+    assert status == 1
+    assert shown.startswith("Traceback")
+    assert shown.endswith(f"\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("statement", "last"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import classifier.missing", "ModuleNotFoundError: No module named 'classifier.missing'"),
+        ('raise RuntimeError("shapes differ")', "RuntimeError: shapes differ"),
+    ],
+)
+def test_a_bug_keeps_its_traceback(statement: str, last: str) -> None:
+    status, shown = run(statement)
+    assert status == 1
+    assert shown.startswith("Traceback")
+    assert shown.endswith(f"\n{last}\n")
+
+
+def test_a_python_without_the_packages_names_make_setup() -> None:
+    status, line = run("import torch", flags=("-S",))
+    assert status == 1
+    assert line == f"some: {sys.executable} lacks the package torch: run make setup, then source .venv/bin/activate\n"
+
+
+def test_a_signal_that_an_import_swallows_still_ends_the_stage() -> None:
+    swallow = """
+module.REPEAT_SECONDS = 0.2
+try:
+    signal.raise_signal(signal.SIGHUP)
+except KeyboardInterrupt:
+    pass
+"""
+    assert run(swallow) == (129, "some: interrupted\n")
+    assert run(f"{swallow}\nwhile True:\n    time.sleep(0.1)") == (129, "some: interrupted\n")
+    assert run(f"{swallow}\nraise ImportError('half a module')") == (129, "some: interrupted\n")
+
+
+def test_a_second_signal_does_not_interrupt_the_cleaning_up(tmp_path: Path) -> None:
+    body = """
+try:
+    signal.raise_signal(signal.SIGINT)
+finally:
+    signal.raise_signal(signal.SIGTERM)
+    Path("cleaned up").touch()
+"""
+    assert run(body, tmp_path) == (130, "some: interrupted\n")
+    assert (tmp_path / "cleaned up").exists()
+
+
+def test_a_stage_stopped_when_its_outputs_are_complete_does_not_succeed() -> None:
+    # DVC itself ignores Ctrl-C while a stage runs: it would start the next one.
+    assert run("pass\nimport atexit; atexit.register(signal.raise_signal, signal.SIGINT)") == (130, "")
+
+
+def test_signals_wait_for_the_step_under_way(tmp_path: Path) -> None:
+    body = """
+with deferred_signals() as stop_requested:
+    for step in range(10):
+        if step == 3:
+            signal.raise_signal(signal.SIGTERM)
+        if stop_requested():
+            Path("saved").write_text(str(step))
+            break
+"""
+    assert run(body, tmp_path) == (143, "some: interrupted\n")
+    assert (tmp_path / "saved").read_text() == "3"
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    program = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom classifier.runtime.stage import stage\n"
+    program += 'with stage("some", None):\n    signal.raise_signal(signal.SIGHUP)'
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_deferred_signals_take_effect_once_at_the_end_of_the_outer_block() -> None:
+    caught = []
+    signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
+    with deferred_signals() as requested:
+        assert not requested()
+        with deferred_signals():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        assert requested()
+        assert caught == []
+    assert caught == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("handles_signals", [True, False])
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path, handles_signals: bool) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    wait = "pass" if handles_signals else 'while not Path("dvc is gone").exists(): time.sleep(0.01)'
+    (tmp_path / "stage.py").write_text(
+        f"""{START}
+{wait}
+with stage("some", None):
+    Path("running").touch()
+    while True:
+        time.sleep(0.1)
+"""
+    )
+    program = f"""
+import pathlib, subprocess, sys
+subprocess.Popen([sys.executable, "stage.py"], stderr=open("errors", "w"))
+while {handles_signals} and not pathlib.Path("running").exists():
+    pass
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "some"}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, start_new_session=True, check=True)
+    (tmp_path / "dvc is gone").touch()
+    deadline = time.monotonic() + 60
+    while "some: interrupted" not in (errors := (tmp_path / "errors").read_text()):
+        assert time.monotonic() < deadline, errors
+        time.sleep(0.1)
+
+
+def test_a_stage_imports_the_standard_library_alone_before_it_handles_signals() -> None:
+    program = "import sys; before = set(sys.modules); import {}; print(*{{m.split('.')[0] for m in set(sys.modules) - before}})"
+    for name in ("download", "preprocess", "train", "evaluate", "plot"):
+        command = [sys.executable, "-S", "-c", program.format(f"stages.{name}")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert set(done.stdout.split()) - sys.stdlib_module_names == {"classifier", "stages"}
