@@ -261,12 +261,13 @@ def test_every_comment_is_still_there_after_dvc_wrote_a_value(tmp_path: Path, ov
     path = tmp_path / "params.yaml"
     before = (ROOT / "params.yaml").read_text()
     path.write_text(before)
-    apply_overrides(path, [override])  # what `dvc exp run -S` does
-    after = path.read_text()
-    assert re.findall("#.*", after) == re.findall("#.*", before)
-    assert meanings(after) == meanings(before)
-    assert flatten(read_yaml(path)) == flatten(read_yaml(ROOT / "params.yaml")) | {key: value}
-    read_params(path)
+    for again in (override, "train.epochs=15", override):  # the second time, lists stand on several lines
+        apply_overrides(path, [again])  # what `dvc exp run -S` does
+        after = path.read_text()
+        assert re.findall("#.*", after) == re.findall("#.*", before)
+        assert meanings(after) == meanings(before)
+        assert flatten(read_yaml(path)) == flatten(read_yaml(ROOT / "params.yaml")) | {key: value}
+        read_params(path)
 
 
 def test_flattening_joins_keys_by_dots() -> None:

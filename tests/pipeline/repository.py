@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ class Repository:
         lines = path.read_text().splitlines()
         start = next(number for number, line in enumerate(lines) if line.startswith(f"{section}:"))
         number = next(number for number in range(start + 1, len(lines)) if lines[number].startswith(f"  {name}:"))
-        lines[number] = f"  {name}: {value}"
+        items = takewhile(lambda line: line.startswith("  - "), lines[number + 1 :])  # of a list as DVC writes it
+        lines[number : number + 1 + len(list(items))] = [f"  {name}: {value}"]
         path.write_text("\n".join(lines) + "\n")
 
     def replace(self, name: str, old: str, new: str) -> None:

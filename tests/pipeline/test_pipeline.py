@@ -235,6 +235,18 @@ def test_an_experiment_is_compared_by_name(repository: Repository) -> None:
     repository.dvc("plots", "diff", "HEAD", "twice")
 
 
+def test_every_comment_of_params_survives_an_experiment_in_the_workspace(repository: Repository) -> None:
+    params = repository.folder / "params.yaml"
+    before = params.read_text()
+    repository.dvc("exp", "run", "--name", "few", "-S", "plot.mistakes=3")
+    written = params.read_text()
+    assert re.findall("#.*", written) == re.findall("#.*", before)
+    repository.run("git", "checkout", "--quiet", ".")
+    repository.dvc("exp", "apply", "few")
+    assert params.read_text() == written != before
+    assert ran(repository.dvc("repro")) == []
+
+
 def test_a_variant_leaves_the_workspace_as_it_is(repository: Repository) -> None:
     repository.set("plot.mistakes", "12")
     before = repository.content([*FILES, "params.yaml", "dvc.lock"])
