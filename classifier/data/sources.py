@@ -159,7 +159,7 @@ class Wanted:
             start = stream.read(2)
             stream.seek(0)
             content = gzip.GzipFile(fileobj=stream) if start == GZIP else stream
-            while size <= file.size and (block := content.read(min(BLOCK, file.size + 1 - size))):
+            while block := content.read(min(BLOCK, file.size + 1 - size)):  # a byte more than its size shows that it is longer
                 output.write(block)
                 digest.update(block)
                 size += len(block)
