@@ -4,15 +4,19 @@ The same name may exist on several commits, and a branch or tag may have it too.
 DVC's commands, which refuse hashes, get the full reference.
 """
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
 
 PENDING = "-pending"  # after the name of an experiment until it has succeeded; DVC would rerun every stage to replace one
@@ -29,11 +33,6 @@ class Experiment:
     def name(self) -> str:
         """Name that DVC lists."""
         return self.reference.rpartition("/")[2]
-
-    @property
-    def baseline(self) -> str:
-        """Hash of the commit on which the experiment ran."""
-        return "".join(self.reference.split("/")[2:4])
 
 
 def git(*arguments: str) -> str:
@@ -64,12 +63,13 @@ def interrupt(process: "subprocess.Popen[bytes]") -> None:
         process.terminate()
 
 
-def dvc(*arguments: str) -> None:
-    """Run DVC; InputError with DVC's own message when it fails."""
+def dvc(*arguments: str) -> str:
+    """Run DVC and return what it printed; InputError with DVC's own message when it fails."""
     process = start_dvc(*arguments, output=subprocess.PIPE)
-    printed, _ = process.communicate()
+    printed = process.communicate()[0].decode(errors="replace").strip()
     if process.returncode != 0:
-        raise InputError(f"dvc {' '.join(arguments[:2])}: {' '.join(printed.decode(errors='replace').split())}")
+        raise InputError(f"dvc {' '.join(arguments[:2])}: {' '.join(printed.split())}")
+    return printed
 
 
 def all_experiments() -> list[Experiment]:
@@ -95,41 +95,51 @@ def find(name: str) -> Experiment | None:
     found = [experiment for experiment in all_experiments() if experiment.name == name]
     if len(found) > 1:
         head = git("rev-parse", "HEAD")
-        on_head = [experiment for experiment in found if experiment.baseline == head]
+        on_head = [experiment for experiment in found if f"/{head[:2]}/{head[2:]}/" in experiment.reference]
         if not on_head:
             raise InputError(f"{name}: an experiment on several commits; use a hash: {', '.join(e.commit[:10] for e in found)}")
         found = on_head
     return found[0] if found else None
 
 
-def remove(*experiments: Experiment) -> None:
-    """Remove experiments."""
-    if experiments:
-        dvc("exp", "remove", *(experiment.reference for experiment in experiments))
-
-
-def remove_pending(names: Collection[str]) -> None:
-    """Remove the experiments that ran under these names and never got them."""
-    remove(*[experiment for experiment in all_experiments() if experiment.name in {name + PENDING for name in names}])
+def remove(names: Collection[str]) -> None:
+    """Remove all experiments of these names, on whatever commit."""
+    if references := [experiment.reference for experiment in all_experiments() if experiment.name in names]:
+        dvc("exp", "remove", *references)
 
 
 def accept(name: str) -> bool:
-    """Give the experiment NAME-pending its name, in place of all others of that name; return whether there was one.
+    """Give the experiment NAME-pending its name, in place of all others of that name; return whether there was one."""
+    pending = [experiment.reference for experiment in all_experiments() if experiment.name == name + PENDING]
+    if pending:
+        remove([name])
+        dvc("exp", "rename", pending[0], name)
+    return bool(pending)
 
-    An earlier one on the same commit with the same files stays, so that its hash is still the one that others pulled.
+
+def up_to_date(name: str, params: Mapping[str, Any]) -> bool:
+    """Return whether DVC would run nothing for the experiment with these params and this code, and its outputs are all there.
+
+    DVC answers in a temporary folder with the lock of the experiment, whose outputs must be in Git or in DVC's cache.
     """
-    found = all_experiments()
-    new = next((experiment for experiment in found if experiment.name == name + PENDING), None)
-    if new is None:
+    found = [experiment for experiment in all_experiments() if experiment.name == name]
+    if len(found) != 1 or not git("ls-tree", found[0].commit, "dvc.lock"):
         return False
-    old = [experiment for experiment in found if experiment.name == name]
-    same = [experiment for experiment in old if experiment.baseline == new.baseline and not _differences(experiment, new)]
-    remove(*[experiment for experiment in old if experiment not in same], *([new] if same else []))
-    if not same:
-        dvc("exp", "rename", new.reference, name)
-    return True
-
-
-def _differences(one: Experiment, other: Experiment) -> str:
-    """Return the files that differ, but for DVC's own, which hold the name and the folder of the run."""
-    return git("diff", "--name-only", one.commit, other.commit, "--", ".", ":!.dvc/tmp")
+    lock = git("show", f"{found[0].commit}:dvc.lock")
+    outputs = {out["path"]: out["md5"] for stage in parse_yaml(lock, "dvc.lock")["stages"].values() for out in stage["outs"]}
+    in_git = git("ls-tree", "-r", "--name-only", found[0].commit).splitlines()
+    cache = Path(dvc("cache", "dir"), "files", "md5")
+    if not all(path in in_git or (cache / md5[:2] / md5[2:]).exists() for path, md5 in outputs.items()):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        for path in git("ls-files", "-z").split("\0"):
+            if Path(path).is_file() and path not in outputs:
+                Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, Path(folder, path))
+        Path(folder, "dvc.lock").write_text(lock, encoding="utf-8")
+        Path(folder, "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+        git("init", "--quiet", folder)
+        try:
+            return "Running stage" not in dvc("--cd", folder, "repro", "--dry", "--allow-missing")
+        except InputError:  # data that a changed stage needs are not in that folder
+            return False

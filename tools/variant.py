@@ -1,7 +1,7 @@
 """Run variants as DVC experiments of their names, in temporary folders: the workspace stays as it is.
 
-A variant is a file variants/NAME.yaml that holds only what differs from params.yaml. DVC computes nothing again that is in
-its cache: an experiment that is up to date takes three seconds, and one that was stopped resumes.
+A variant is a file variants/NAME.yaml that holds only what differs from params.yaml. What is up to date is not run again, and
+a run that was stopped resumes.
 
   python -m tools.variant batchnorm
   python -m tools.variant initial batchnorm augmented --jobs 2
@@ -24,10 +24,9 @@ from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, as_override, merge, plan, variant_names
-from tools.experiments import PENDING, accept, dvc, find, interrupt, remove_pending, start_dvc
+from tools.experiments import PENDING, accept, dvc, find, interrupt, remove, start_dvc, up_to_date
 
 LOGS = Path("logs")
-INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
@@ -58,35 +57,32 @@ def main() -> None:
         sys.exit(f"variant: {error}")
     except KeyboardInterrupt:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + signal.SIGINT)
     print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
 def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
-    """Run the pipeline with the differences of each experiment, `jobs` at a time.
+    """Run the pipeline with the differences of each experiment that is not up to date, `jobs` at a time.
 
-    An experiment of the same name is replaced when the new one has succeeded.
-
-    Raises
-    ------
-    InputError
-        When experiments failed, after the others are done.
+    An experiment of the same name is replaced when the new one has succeeded. InputError names those that failed, at the end.
     """
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
         overrides = [as_override(key, value) for key, value in flatten(differences).items()]
-        print(f"variant: {name} ({', '.join(overrides) or 'params.yaml unchanged'})", flush=True)
-        commands[name] = [f"--set-param={override}" for override in overrides]
+        if not (current := up_to_date(name, merge(read_yaml(PARAMS), differences))):
+            commands[name] = [f"--set-param={override}" for override in overrides]
+        state = f"{', '.join(overrides) or 'params.yaml unchanged'}): {'up to date' if current else 'to run'}"
+        print(f"variant: {name} ({state}", flush=True)
     keep_foreign_files()
-    remove_pending(commands)  # left by a run that was killed
+    remove([name + PENDING for name in commands])  # left by a run that was killed
+    done = {name for name in experiments if name not in commands}
     if jobs > 1:  # experiments with the same data share what comes before the training: it runs once, first
-        groups = {name: json.dumps(differences.get("data")) for name, differences in experiments.items()}
+        groups = {name: json.dumps(experiments[name].get("data")) for name in commands}
         first = {group: name for name, group in reversed(groups.items())}
         for name, status in finished({name: [*commands[name], "preprocess"] for name in first.values()}, 1, interrupted):
             if status != 0:
                 commands = {other: command for other, command in commands.items() if groups[other] != groups[name]}
-        remove_pending(commands)
-    done: set[str] = set()
+        remove([name + PENDING for name in groups])
     for _ in finished(commands, jobs, interrupted):
         # Two runs of DVC that start and end at the same moment may take each other's experiment: look for all of them.
         done |= {name for name in experiments if name not in done and accept(name)}
@@ -97,17 +93,14 @@ def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event)
 def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: threading.Event) -> Iterator[tuple[str, int]]:
     """Run `dvc exp run --temp` for each command, `jobs` at a time; yield each name with its exit status as it ends.
 
-    After an interruption or an error, what still runs is interrupted once and ends in its own way.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        After an interruption.
+    After an interruption, which raises KeyboardInterrupt, or an error, what still runs is interrupted once and waited for.
     """
     waiting, running = dict(commands), dict[str, subprocess.Popen[bytes]]()
     logs = {name: LOGS / f"{name}.log" for name in commands if jobs > 1}
     try:
         while waiting or running:
+            if interrupted.wait(0.1):
+                raise KeyboardInterrupt
             # Starts do not overlap: until DVC prints the name, the experiment lies in a stash that all its runs share.
             starting = any(logs and (name + PENDING) not in logs[name].read_text("utf-8", "replace") for name in running)
             if waiting and len(running) < jobs and not starting:
@@ -118,8 +111,6 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: thre
                 with logs[name].open("wb") if logs else nullcontext() as log:
                     command = ["exp", "run", "--temp", f"--name={name}{PENDING}", *waiting.pop(name)]
                     running[name] = start_dvc(*command, output=log)
-            if interrupted.wait(0.1):
-                raise KeyboardInterrupt
             for name in [name for name, process in running.items() if process.poll() is not None]:
                 status = running.pop(name).wait()
                 if logs:

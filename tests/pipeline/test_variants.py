@@ -211,12 +211,14 @@ def test_a_second_clone_gets_models_and_plots_through_a_remote_without_training(
     study.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin.git"))
     study.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
     study.run("git", "push", "--quiet", "origin", "main")
-    study.dvc("exp", "push", "--run-cache", "origin", *STUDY)
+    study.dvc("exp", "push", "origin", *STUDY)
 
     study.run("git", "clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "clone"))
     clone = study.at(tmp_path / "clone")
-    clone.dvc("exp", "pull", "--run-cache", "origin", *STUDY)
+    clone.dvc("exp", "pull", "origin", *STUDY)
+    pulled = experiments(clone)
     assert ran(clone.python("tools.variant", *STUDY)) == []
+    assert experiments(clone) == pulled, "the same files, so the same experiments"
     clone.python("tools.compare", *STUDY)
     clone.dvc("exp", "apply", "batchnorm")
     assert clone.hashes() == study.hashes("batchnorm")
