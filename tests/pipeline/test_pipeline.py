@@ -213,7 +213,7 @@ def test_a_damaged_file_is_one_line(repository: Repository) -> None:
 
 def test_a_python_without_the_packages_says_how_to_get_them(made: Repository) -> None:
     output = made.run(sys.executable, "-S", "-m", "stages.train", fails=True)
-    assert re.fullmatch(r"\S+ lacks the packages of requirements\.lock: run make setup, [^\n]+\n", output)
+    assert re.fullmatch(r"train: \S+ lacks the package \w+: run make setup[^\n]+\n", output)
 
 
 def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(made: Repository) -> None:
