@@ -127,7 +127,12 @@ def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Pat
 def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Repository, tmp_path: Path) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     copy.run("git", "branch", "initial")
+    (copy.folder / "exported/plots").mkdir(parents=True)
+    (copy.folder / "exported/plots/old.png").touch()
     copy.python("tools.variant", "initial", "--export", "exported")
+    assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
+        Path(name).name for name in copy.hashes("initial") if name.startswith("plots/")
+    )
     copy.python("tools.compare", "initial")
     (row,) = copy.json("comparison/comparison.json")
     assert row["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"]
@@ -199,6 +204,14 @@ def test_a_change_of_code_or_params_runs_a_variant_again(study: Repository, tmp_
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
 
 
+def test_an_experiment_without_its_model_is_not_up_to_date(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    md5 = copy.hashes("initial")["models/classifier.pt"]
+    (copy.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    assert ran(copy.python("tools.variant", "initial", "batchnorm")) == ["train"]
+    assert copy.hashes("initial")["models/classifier.pt"] == md5
+
+
 def test_a_clone_with_the_cache_trains_nothing(study: Repository, tmp_path: Path) -> None:
     study.run("git", "clone", "--quiet", str(study.folder), str(tmp_path / "clone"))
     clone = study.at(tmp_path / "clone")
@@ -224,3 +237,12 @@ def test_a_second_clone_gets_models_and_plots_through_a_remote_without_training(
     assert clone.hashes() == study.hashes("batchnorm")
     assert (clone.folder / "models/classifier.pt").exists()
     assert ran(clone.dvc("repro")) == []
+
+    clone.run("git", "config", "user.name", "Tester")
+    clone.run("git", "config", "user.email", "tester@example.com")
+    clone.commit("Release")
+    clone.run("git", "tag", "--annotate", "classifier@v1.0.0", "--message", "First model")
+    clone.dvc("artifacts", "get", ".", "classifier", "--rev", "v1.0.0", "--out", "released.pt")
+    clone.dvc("get", ".", "models/classifier.pt", "--rev", "batchnorm", "--out", "got.pt")
+    for name in ("released.pt", "got.pt"):
+        assert (clone.folder / name).read_bytes() == (clone.folder / "models/classifier.pt").read_bytes()
