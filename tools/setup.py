@@ -21,7 +21,7 @@ from pathlib import Path
 LOCK = Path("requirements.lock")
 VENV = Path(".venv")
 TORCH_INDEX = "https://download.pytorch.org/whl/"
-TORCH_PACKAGES = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")  # which another build of PyTorch replaces
+TORCH_PACKAGES = re.compile(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)==")  # which another build of PyTorch replaces
 
 # Writes the commands of all packages (dvc, pytest, ...) again: their first line is the path of the Python that runs them.
 REWRITE_COMMANDS = """
@@ -123,32 +123,31 @@ def _correct_paths(python: Path, venv: Path, before: str) -> bool:
 
 def _install(python: Path, build: str) -> None:
     """Install the packages with uv, which takes a fraction of pip's time and links what its cache has, or else with pip."""
-    blocks = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    packages = {block.partition("==")[0]: block for block in blocks}
+    lock = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     pip = [str(python), "-m", "pip", "install"]
     try:
-        _install_locked(pip, python, packages["uv"])
-        _install_all([str(python), "-m", "uv", "pip", "install", "--python", str(python)], python, packages, build)
+        _install_locked(pip, python, [block for block in lock if block.startswith("uv==")])
+        _install_all([str(python), "-m", "uv", "pip", "install", "--python", str(python)], python, lock, build)
     except subprocess.CalledProcessError:
         print("setup: uv cannot install them; pip does, which takes some minutes", flush=True)
-        _install_all(pip, python, packages, build)
+        _install_all(pip, python, lock, build)
 
 
-def _install_all(installer: list[str], python: Path, packages: dict[str, str], build: str) -> None:
-    locked = [text for name, text in packages.items() if not (build and TORCH_PACKAGES.fullmatch(name))]
-    _install_locked(installer, python, "".join(locked))
+def _install_all(installer: list[str], python: Path, lock: list[str], build: str) -> None:
+    """Install the blocks of the lock file, of which several may belong to one package, for different versions of Python."""
+    _install_locked(installer, python, [block for block in lock if not (build and TORCH_PACKAGES.match(block))])
     if build:
         place = ["--index-url", build if "://" in build else TORCH_INDEX + build]
         if Path(build).is_absolute():
             place = ["--no-index", "--find-links", build]
-        versions = [packages[name].split()[0] for name in ("torch", "torchvision")]
+        versions = [block.split()[0] for block in lock if block.startswith(("torch==", "torchvision=="))]
         # With dependencies: a build for GPUs needs other CUDA packages than the locked ones. All others are there already.
         _run(*installer, *place, *versions)
 
 
-def _install_locked(installer: list[str], python: Path, requirements: str) -> None:
+def _install_locked(installer: list[str], python: Path, lock: list[str]) -> None:
     file = python.parents[1] / "requirements.txt"
-    file.write_text(requirements, encoding="utf-8")
+    file.write_text("".join(lock), encoding="utf-8")
     _run(*installer, "--require-hashes", "--no-deps", "--requirement", file)
 
 
@@ -161,16 +160,18 @@ def _keep_private(python: Path) -> None:
 
     By default they lie in /var/tmp, and DVC unpickles what it finds there (treeverse/dvc#11068, CVE-2025-69872).
     """
-    dvc = (python, "-m", "dvc", "config", "core.site_cache_dir")
-    if "DVC_SITE_CACHE_DIR" in os.environ or _run(*dvc, check=False, quiet=True):
+    command = [str(python), "-m", "dvc", "config", "core.site_cache_dir"]
+    configured = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    if configured or "DVC_SITE_CACHE_DIR" in os.environ:
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache") / "dvc-site"
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        _run(*dvc, folder, "--local", check=False, quiet=True)
     except (OSError, RuntimeError) as error:  # no home, or one that may not be written
-        print(f"setup: DVC keeps its databases in a folder that other users can write: {error}", file=sys.stderr)
+        print(f"setup: DVC keeps its databases where other users can write: {error}", file=sys.stderr)
+    else:
+        _run(*command, folder, "--local", check=False)
 
 
 if __name__ == "__main__":
