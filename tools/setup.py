@@ -25,10 +25,10 @@ TORCH_PACKAGES = re.compile(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)==")  
 
 # Writes the commands of all packages (dvc, pytest, ...) again: their first line is the path of the Python that runs them.
 REWRITE_COMMANDS = """
-import importlib.metadata, sys, sysconfig
+import importlib.metadata, sysconfig
 from pip._vendor.distlib.scripts import ScriptMaker
 maker = ScriptMaker(None, sysconfig.get_path("scripts"))
-maker.clobber, maker.set_mode, maker.variants, maker.executable = True, True, {""}, sys.executable
+maker.clobber, maker.set_mode, maker.variants = True, True, {""}
 for command in importlib.metadata.entry_points(group="console_scripts"):
     maker.make(f"{command.name} = {command.value}")
 """

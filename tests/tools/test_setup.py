@@ -134,7 +134,7 @@ def first(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> tuple[Proje
 @pytest.fixture
 def project(first: tuple[Project, str], wheels: Path, tmp_path: Path) -> Project:
     """The same at the same place, as after every test."""
-    kept = tmp_path / "kept"
+    kept = tmp_path / "kept project"
     shutil.copytree(first[0].folder, kept, symlinks=True)
     first[0].calls.unlink(missing_ok=True)
     return Project(kept, wheels)
