@@ -52,7 +52,7 @@ def main() -> None:
     try:
         set_up(parser.parse_args().torch)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"setup: {' '.join(error.cmd[1:4])} failed; see the output above")
+        sys.exit(f"setup: {' '.join(error.cmd[1:])} failed; see the output above")
     except OSError as error:
         sys.exit(f"setup: {error.filename or VENV}: {error.strerror}")
     except KeyboardInterrupt:
@@ -137,10 +137,14 @@ def _install_all(installer: list[str], python: Path, lock: list[str], build: str
     """Install the blocks of the lock file, of which several may belong to one package, for different versions of Python."""
     _install_locked(installer, python, [block for block in lock if not (build and TORCH_PACKAGES.match(block))])
     if build:
-        place = ["--index-url", build if "://" in build else TORCH_INDEX + build]
+        named = "/" not in build and os.sep not in build
+        index = "--index" if "uv" in installer else "--index-url"  # before other indexes that are configured, or instead
+        place = [index, TORCH_INDEX + build if named else build]
         if Path(build).is_absolute():
             place = ["--no-index", "--find-links", build]
-        versions = [block.split()[0] for block in lock if block.startswith(("torch==", "torchvision=="))]
+        # A mirror of PyPI has the same version of another build. Builds for macOS have no suffix.
+        suffix = f"+{build}" if named and sys.platform != "darwin" else ""
+        versions = [block.split()[0] + suffix for block in lock if block.startswith(("torch==", "torchvision=="))]
         # With dependencies: a build for GPUs needs other CUDA packages than the locked ones. All others are there already.
         _run(*installer, *place, *versions)
 
