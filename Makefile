@@ -6,12 +6,10 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready
 STUDY := initial batchnorm augmented
 QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,training/test_trainer.py test_params_properties.py)
-# Columns of hashes, of times that differ in every run, and of the many scores that dvc metrics diff shows better.
-NOISE := Created|State|Executor|images|validation_loss|accuracy_|macro|recall|top_2|calibration|.*\.(csv|npz|pt|py)$$
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study table plots bench test quick lint lock
+.PHONY: help setup repro demo variant study published table plots bench test quick lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -25,6 +23,7 @@ $(READY): requirements.lock
 	@echo "Setting up $(VENV) with the versions of requirements.lock (once; PyTorch alone is some gigabytes)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip --disable-pip-version-check install --require-hashes --no-deps --requirement requirements.lock
+	@$(BIN)/python -m tools.publish --restore
 	@touch $(READY)
 
 repro: $(READY) ## run the pipeline: whatever changed since the last time
@@ -39,12 +38,14 @@ demo: $(READY) ## run the whole pipeline on scikit-learn's digits, with no netwo
 variant: $(READY) ## run a variant as an experiment: make variant NAME=digits
 	@python -m tools.variant $(or $(NAME),--help)
 
-study: $(READY) ## run the study's three designs and compare them (JOBS=2 runs two at a time)
-	@python -m tools.variant $(STUDY) --jobs $(or $(JOBS),1)
-	@python -m tools.compare $(STUDY) --output docs/study
+study: $(READY) ## run the study's three designs and compare them (SEEDS="0 1 2", JOBS=2 at a time, OUTPUT=FOLDER)
+	@python -m tools.variant $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1) --compare $(or $(OUTPUT),comparison)
 
-table: $(READY) ## list the experiments on this commit: what differs, and what came of it
-	@dvc exp show --only-changed --drop '$(NOISE)'
+published: $(READY) ## make the published results of the study experiments on this commit
+	@python -m tools.publish --restore
+
+table: $(READY) ## list the experiments on this commit: their results, and what differs from the commit
+	@python -m tools.table
 
 plots: $(READY) ## write the page of plots and say where it is
 	@dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
