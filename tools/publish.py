@@ -7,6 +7,7 @@ commit on HEAD, which becomes the experiment NAME unless one of that name was ru
   python -m tools.publish initial augmented-seed-1
   python -m tools.publish augmented=workspace
   python -m tools.publish --restore
+  python -m tools.publish --accept-code
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc.utils.serialize import dump_yaml, load_yaml
 
 from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
@@ -43,12 +45,17 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME[=REVISION]", help="experiment, or the name for another revision")
     parser.add_argument("--restore", action="store_true", help="make what is published experiments on this commit")
+    parser.add_argument(
+        "--accept-code", action="store_true", help="take the code in dvc.lock for that of all that is published"
+    )
     arguments = parser.parse_args()
-    if arguments.restore == bool(arguments.names):
-        parser.error("give experiments to publish, or --restore")
+    if bool(arguments.names) + arguments.restore + arguments.accept_code != 1:
+        parser.error("give experiments to publish, --restore or --accept-code")
     try:
         for name in arguments.names:
             publish(*name.partition("=")[::2])
+        if arguments.accept_code:
+            accept_code()
         if arguments.restore:
             print(f"publish: {restore()}")
     except InputError as error:
@@ -73,6 +80,18 @@ def publish(name: str, revision: str = "") -> None:
         shutil.rmtree(Path(FOLDER, name), ignore_errors=True)
         shutil.copytree(temporary, Path(FOLDER, name))
     print(f"publish: {FOLDER}/{name}: {len(wanted) + 2} files")
+
+
+def accept_code() -> None:
+    """Replace the checksums of code in every published dvc.lock by today's, as `dvc commit -f` does for one's own results."""
+    today = load_yaml("dvc.lock")["stages"]
+    for path in sorted(Path(FOLDER).glob("*/dvc.lock")):
+        lock = load_yaml(str(path))
+        outputs = {out["path"] for stage in lock["stages"].values() for out in stage["outs"]}
+        for name, stage in lock["stages"].items():
+            own = {dep["path"]: dep for dep in stage["deps"] if dep["path"] in outputs}
+            stage["deps"] = [own.get(dep["path"], dep) for dep in today[name]["deps"]]
+        dump_yaml(str(path), lock)
 
 
 @contextmanager

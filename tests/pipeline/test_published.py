@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.params import parse_yaml
 from tests.pipeline.repository import Repository, ran
 
 STUDY = ["initial", "batchnorm", "augmented"]
@@ -222,3 +223,18 @@ def test_what_is_published_is_an_experiment_or_another_revision(origin: Reposito
     names = {path.relative_to(f"docs/study/experiments/{PUBLISHED[-1]}") for path in files if PUBLISHED[-1] in path.parts}
     assert sorted(map(str, names)) == sorted(["dvc.lock", "params.yaml", "metrics/test.json", "metrics/train.json", *CURVES])
     assert Path("docs/study/experiments/initial/data/predictions.npz") in files
+
+
+def test_a_change_of_code_that_changes_no_result_is_accepted_for_all_that_is_published(
+    origin: Repository, clone: Repository
+) -> None:
+    clone.python("tools.publish", "--accept-code")
+    assert clone.run("git", "status", "--porcelain") == "", "the same code, byte for byte"
+    md5 = "f" * 32
+    code = parse_yaml((clone.folder / "dvc.lock").read_text(), "dvc.lock")["stages"]["train"]["deps"][-1]
+    assert code["path"] == "stages/train.py"
+    clone.replace("dvc.lock", code["md5"], md5)
+    clone.python("tools.publish", "--accept-code")
+    for name in PUBLISHED:
+        path = f"docs/study/experiments/{name}/dvc.lock"
+        assert (clone.folder / path).read_text() == (origin.folder / path).read_text().replace(code["md5"], md5)

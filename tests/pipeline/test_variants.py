@@ -126,16 +126,36 @@ def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Pat
 
 def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Repository, tmp_path: Path) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
-    copy.run("git", "branch", "initial")
+    copy.dvc("exp", "branch", "initial", "initial")
     (copy.folder / "exported/plots").mkdir(parents=True)
     (copy.folder / "exported/plots/old.png").touch()
+    copy.set("train.epochs", "1")
+    copy.commit("Half the epochs")
     copy.python("tools.variant", "initial", "--export", "exported")
     assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
         Path(name).name for name in copy.hashes("initial") if name.startswith("plots/")
     )
-    copy.python("tools.compare", "initial")
-    (row,) = copy.json("comparison/comparison.json")
-    assert row["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"]
+    assert len((copy.folder / "exported/plots/learning_curve.csv").read_text().splitlines()) == 2
+    copy.python("tools.compare", "initial", "refs/heads/initial")
+    new, old = copy.json("comparison/comparison.json")
+    assert new["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"] != old["test_accuracy"]
+
+
+def test_a_change_of_code_is_a_line_of_its_own(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    copy.dvc("exp", "apply", "initial")
+    copy.commit("Results")
+    copy.run("git", "tag", "before")
+    copy.replace("classifier/training/trainer.py", "from classifier", "# Another loop\nfrom classifier")
+    copy.dvc("repro")
+    copy.commit("Results of other code")
+    copy.python("tools.compare", "before", "HEAD")
+    assert [row["name"] for row in copy.json("comparison/comparison.json")] == ["before", "HEAD"]
+    copy.set("train.learning_rate", "0.1")
+    assert "compare: workspace: params.yaml has other values than its results: train.learning_rate\n" in copy.python(
+        "tools.compare", "workspace"
+    )
+    assert "workspace: params.yaml has other values than the results: train.learning_rate" in copy.python("tools.table")
 
 
 def test_the_page_lays_the_curves_of_all_over_one_another(study: Repository) -> None:
