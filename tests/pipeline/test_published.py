@@ -1,5 +1,6 @@
 """The published study in clones that trained nothing: set-up makes its results experiments of real DVC on HEAD."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -238,3 +239,24 @@ def test_a_change_of_code_that_changes_no_result_is_accepted_for_all_that_is_pub
     for name in PUBLISHED:
         path = f"docs/study/experiments/{name}/dvc.lock"
         assert (clone.folder / path).read_text() == (origin.folder / path).read_text().replace(code["md5"], md5)
+
+
+def test_results_of_a_colleague_take_the_place_of_published_ones(origin: Repository, clone: Repository, tmp_path: Path) -> None:
+    clone.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin.git"))
+    clone.run("git", "remote", "set-url", "origin", str(tmp_path / "origin.git"))
+    clone.dvc("remote", "add", "--default", "storage", str(tmp_path / "storage"))
+    commit(clone)
+    clone.python("tools.variant", "initial")
+    clone.run("git", "push", "--quiet", "--no-verify", "origin", "HEAD:main")
+    clone.dvc("exp", "push", "origin", "initial")
+
+    other = clone_of(origin.at(tmp_path / "origin.git"), tmp_path / "other", "--branch", "main")
+    other.dvc("pull", "--allow-missing")
+    other.dvc("exp", "pull", "--force", "origin", "initial")
+    restore(other, kept="initial")
+    check_commands(other)
+    other.dvc("get", ".", "models/classifier.pt", "--rev", "initial", "--out", "got.pt")
+    assert (
+        hashlib.md5((other.folder / "got.pt").read_bytes(), usedforsecurity=False).hexdigest()
+        == (clone.hashes("initial")["models/classifier.pt"])
+    )

@@ -186,17 +186,17 @@ def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tm
     repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
     command = ["tools.variant", "augmented", "--seeds", "0", "1"]
-    assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is that of the study"
+    assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is the study's augmented"
     output = repository.python(*command)
     assert ran(output) == ["train", "evaluate", "plot"]
     assert re.search(r"train: resuming from \S+augmented-seed-1-pending.pt: [01] of 2 epochs done", output), output
     assert not [*(repository.folder / "checkpoints").iterdir()]
-    repository.python("tools.compare", "augmented-seed-*")
+    repository.python("tools.compare", "augmented*")
     (row,) = repository.json("comparison/comparison.json")
     assert (row["name"], row["seeds"]) == ("augmented", 2)
     accuracies = []
-    for seed in (0, 1):
-        with repository.experiment(f"augmented-seed-{seed}").open("metrics/test.json") as file:
+    for name in ("augmented", "augmented-seed-1"):
+        with repository.experiment(name).open("metrics/test.json") as file:
             accuracies.append(json.load(file)["accuracy"])
     assert row["test_accuracy"] == pytest.approx(sum(accuracies) / 2)
     assert row["test_accuracy_spread"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
