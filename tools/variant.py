@@ -11,9 +11,11 @@ a run that was stopped resumes.
 
 import argparse
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -126,8 +128,11 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: thre
 def export(name: str, folder: Path) -> None:
     """Copy metrics and plots of an experiment into a folder, in place of what is there."""
     if experiment := find(name):
-        for part in ("metrics", "plots"):
-            dvc("get", ".", part, "--rev", experiment.commit, "--out", str(folder / part), "--force")
+        with tempfile.TemporaryDirectory() as new:
+            for part in ("metrics", "plots"):
+                dvc("get", ".", part, "--rev", experiment.commit, "--out", str(Path(new, part)))
+                shutil.rmtree(folder / part, ignore_errors=True)
+                shutil.copytree(Path(new, part), folder / part)
 
 
 if __name__ == "__main__":

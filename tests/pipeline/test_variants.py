@@ -127,7 +127,12 @@ def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Pat
 def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Repository, tmp_path: Path) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     copy.run("git", "branch", "initial")
+    (copy.folder / "exported/plots").mkdir(parents=True)
+    (copy.folder / "exported/plots/old.png").touch()
     copy.python("tools.variant", "initial", "--export", "exported")
+    assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
+        Path(name).name for name in study.hashes("initial") if name.startswith("plots/")
+    )
     copy.python("tools.compare", "initial")
     (row,) = copy.json("comparison/comparison.json")
     assert row["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"]
