@@ -133,7 +133,7 @@ def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Reposi
     copy.commit("Half the epochs")
     copy.python("tools.variant", "initial", "--export", "exported")
     assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
-        Path(name).name for name in copy.hashes("initial") if name.startswith("plots/")
+        Path(name).name for name in study.hashes("initial") if name.startswith("plots/")
     )
     assert len((copy.folder / "exported/plots/learning_curve.csv").read_text().splitlines()) == 2
     copy.python("tools.compare", "initial", "refs/heads/initial")
