@@ -7,13 +7,11 @@ PYTHON ?= $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) python3)
 RUN := $(BIN)/python -m
 STUDY := initial batchnorm augmented
 QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,training/test_trainer.py test_params_properties.py)
-# Columns of hashes, of times that differ in every run, and of the many scores that dvc metrics diff shows better.
-NOISE := Created|State|Executor|images|validation_loss|accuracy_|macro|recall|top_2|calibration|.*\.(csv|npz|pt|py)$$
 # For the commands that DVC runs, such as `python -m stages.train`.
 export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study table plots bench test quick lint lock
+.PHONY: help setup repro demo variant study published table plots bench test quick lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -34,12 +32,14 @@ demo: setup ## run the whole pipeline on scikit-learn's digits, with no network 
 variant: setup ## run a variant as an experiment: make variant NAME=digits
 	@$(RUN) tools.variant $(or $(NAME),--help)
 
-study: setup ## run the study's three designs and compare them (JOBS=2 runs two at a time)
-	@$(RUN) tools.variant $(STUDY) --jobs $(or $(JOBS),1)
-	@$(RUN) tools.compare $(STUDY) --output docs/study
+study: setup ## run the study's three designs and compare them (SEEDS="0 1 2", JOBS=2 at a time, OUTPUT=FOLDER)
+	@$(RUN) tools.variant $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1) --compare $(or $(OUTPUT),comparison)
 
-table: setup ## list the experiments on this commit: what differs, and what came of it
-	@$(RUN) dvc exp show --only-changed --drop '$(NOISE)'
+published: setup ## make the published results of the study experiments on this commit
+	@$(RUN) tools.publish --restore
+
+table: setup ## list the experiments on this commit: their results, and what differs from the commit
+	@$(RUN) tools.table
 
 plots: setup ## write the page of plots and say where it is
 	@$(RUN) dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
