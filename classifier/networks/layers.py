@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": partial(nn.ReLU, inplace=True), "silu": nn.SiLU, "gelu": nn.GELU}
 WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions with almost no variance are not amplified
@@ -51,6 +52,17 @@ class Whitening(nn.Conv2d):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         kernels = (vectors / (values + WHITENING_EPSILON).sqrt()).T.flip(0).reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([kernels, -kernels]))
+
+
+class GlobalMaxPool(nn.Module):
+    """The maximum of each channel over all positions, [N, C, H, W] to [N, C, 1, 1].
+
+    `AdaptiveMaxPool2d` computes the same, but has no deterministic gradient on CUDA; `amax` divides it among equal maxima.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the maxima."""
+        return max_pool2d(values, values.shape[2:])
 
 
 class Flatten(nn.Module):

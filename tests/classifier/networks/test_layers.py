@@ -1,8 +1,10 @@
+import pytest
 import torch
+from torch import nn
 
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network, fit_whitening
-from classifier.networks.layers import Normalization, Whitening
+from classifier.networks.layers import GlobalMaxPool, Normalization, Whitening
 from classifier.params import NetworkParams
 from tests.classifier.networks.helpers import THREE_CHANNELS
 
@@ -31,3 +33,20 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> 
     torch.testing.assert_close(outputs[:, :12].T @ outputs[:, :12] / len(outputs), torch.eye(12), atol=0.02, rtol=0)
     assert isinstance(network[1], Whitening)
     assert not network[1].weight.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 8, 4, 3), (5, 8, 1, 1), (1, 3, 2, 5)])
+def test_the_global_maximum_and_its_gradient_are_those_of_adaptive_pooling_also_where_maxima_are_equal(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    values = torch.randint(3, shape).to(dtype).to(memory_format=torch.channels_last)
+    results = []
+    for layer in (GlobalMaxPool(), nn.AdaptiveMaxPool2d(1)):
+        leaf = values.clone().requires_grad_()
+        maxima = layer(leaf)
+        (maxima * torch.arange(maxima.numel()).view(maxima.shape)).sum().backward()
+        results.append((maxima, leaf.grad))
+    assert results[0][0].shape == (*shape[:2], 1, 1)
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.equal(ours, theirs)
