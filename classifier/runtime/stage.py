@@ -61,6 +61,8 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
     try:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301

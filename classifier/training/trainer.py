@@ -19,6 +19,7 @@ from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
 from classifier.runtime.console import TrainingBar, log
 from classifier.runtime.errors import InputError
+from classifier.runtime.load import Load
 from classifier.training.augmentation import augment, scale
 from classifier.training.checkpoints import Checkpoint
 from classifier.training.optimizers import build_optimizer, set_rate_factor
@@ -78,10 +79,11 @@ class Training:
         self.started = time.perf_counter()
         self._start_epoch()
 
-    def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool]) -> None:
+    def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool], load: Load | None = None) -> None:
         """Train all remaining epochs, with a log line after each and a progress bar.
 
-        The state is saved whenever the checkpoint is due after a step, at the end, and when a stop is requested.
+        The state is saved whenever the checkpoint is due after a step, at the end, when a stop is requested, and before `load`
+        restarts this process.
 
         Raises
         ------
@@ -91,20 +93,29 @@ class Training:
             As `run_epoch`.
         """
         epochs = self.params.epochs
+        first, started = self._steps_done(), time.perf_counter()
+
+        def seconds_left() -> float:
+            done = self._steps_done()
+            return (time.perf_counter() - started) / (done - first) * (self.steps_per_epoch * epochs - done)
 
         def after_step(images: int) -> None:
             if bar.advance(images):
                 bar.show(*self.means())
             stopping = stop_requested()
-            if stopping or checkpoint.is_due():
+            restarting = load is not None and not stopping and load.should_restart(self.device.threads, seconds_left)
+            if stopping or restarting or checkpoint.is_due():
                 checkpoint.save(self.state())
             if stopping:
                 raise KeyboardInterrupt
+            if load and restarting:
+                bar.close()
+                load.restart(stop_requested)
 
         with TrainingBar(epochs, len(self.labels), len(self.epochs) * len(self.labels) + self.seen) as bar:
             while len(self.epochs) < epochs:
                 epoch = self.run_epoch(after_step)
-                bar.start_epoch(epoch.epoch + 1)
+                bar.end_epoch()
                 log(
                     f"train: epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.4f}; "
                     f"validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.4f}"
@@ -130,7 +141,7 @@ class Training:
         # Sizes differ by one image at most: batch normalisation could not use the statistics of a small last batch.
         batches = self.order.tensor_split(self.steps_per_epoch)
         for indices in batches[self.epoch_step :]:
-            step = len(self.epochs) * self.steps_per_epoch + self.epoch_step
+            step = self._steps_done()
             images, labels = self._batch(indices, step)
             self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
@@ -266,6 +277,10 @@ class Training:
             if self._progress(step) >= share:
                 for parameter in parameters:
                     parameter.requires_grad_(False)
+
+    def _steps_done(self) -> int:
+        done: int = len(self.epochs) * self.steps_per_epoch + self.epoch_step
+        return done
 
     def _progress(self, step: int) -> float:
         return step / (self.steps_per_epoch * self.params.epochs)

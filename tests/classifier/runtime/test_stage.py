@@ -135,6 +135,17 @@ def test_ignored_signals_stay_ignored() -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
+def test_a_signal_that_was_held_back_while_the_stage_started_again_stops_it() -> None:
+    program = f"""{START}
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+with stage("some", None):
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "some: interrupted\n")
+
+
 def test_deferred_signals_take_effect_once_at_the_end_of_the_outer_block() -> None:
     caught = []
     signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
