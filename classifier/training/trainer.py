@@ -18,7 +18,7 @@ from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
 from classifier.runtime.console import TrainingBar, log
-from classifier.runtime.errors import InputError
+from classifier.runtime.errors import InputError, is_out_of_memory
 from classifier.runtime.load import Load
 from classifier.training.augmentation import augment, scale
 from classifier.training.checkpoints import Checkpoint
@@ -260,16 +260,39 @@ class Training:
 
     @torch.inference_mode()
     def _check_image_sizes(self, params: TrainParams) -> None:
-        """Try every image size at the start, so that none fails in the middle of the training."""
+        """Try every image size at the start, so that none fails in the middle of the training.
+
+        The images' own size is tried first: an error there has another cause. Batch normalisation needs two values per channel.
+        """
         self.network.eval()
+        image = self.images[:1].to(self.device.name)
+        pixels: list[int] = []  # that batch normalisation sees of an image
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, values: pixels.append(values[0][0, 0].numel()))
+            for layer in self.network
+            if isinstance(layer, nn.BatchNorm2d)
+        ]
+        self.network(image)
+        if params.image_sizes:
+            pixels.clear()
         for size in params.image_sizes:
             try:
-                self.network(scale(self.images[:1].to(self.device.name), size))
-            except RuntimeError:
+                self.network(scale(image, size))
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
                 raise InputError(
                     "params.yaml: train.image_sizes: should be sizes that the network can take (the study's takes images of "
                     f"their own size alone, airbench those that its poolings allow), got {size}"
                 ) from None
+        for hook in hooks:
+            hook.remove()
+        count = len(self.labels)
+        if min(pixels, default=2) == 1 and count // -(-count // params.batch_size) == 1:
+            raise InputError(
+                "params.yaml: train.batch_size: should give batches of 2 images or more, since batch normalisation sees a "
+                f"single pixel of each image, got {params.batch_size} with {count} training images"
+            )
 
     def _freeze(self, step: int) -> None:
         """Stop training convolutions after their share of the steps: Brock et al., "FreezeOut" (2017), without its rates."""
