@@ -63,7 +63,7 @@ def test_a_setting_that_is_newer_than_a_file_takes_the_value_that_the_file_impli
     content = saved_content(model, path)
     del content["settings"]["network"]["whitening"]
     save_tensors(content, path)
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"a model file without the setting network\.whitening: another version"):
         load_model(path)
     monkeypatch.setattr("classifier.networks.model_file.ADDED", {"whitening": False, "widths": ()})
     assert load_model(path).network == model.network
@@ -76,6 +76,41 @@ def test_a_setting_of_the_network_that_is_not_known_is_not_ignored(model: Model,
     save_tensors(content, path)
     with pytest.raises(InputError, match=r"classifier\.pt: a model file with the unknown setting network\.residual: "):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("image_shape", r"damaged \('image_shape'\)"),
+        ("dataset.mean", r"a model file without the setting dataset\.mean: another version"),
+        ("network.hidden_width", r"a model file without the setting network\.hidden_width: another version"),
+    ],
+)
+def test_a_setting_that_is_missing_is_named(model: Model, tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    values = content["settings"]
+    *section, last = name.split(".")
+    for key in section:
+        values = values[key]
+    del values[last]
+    save_tensors(content, path)
+    with pytest.raises(InputError, match=rf"^[^\n]*classifier\.pt: {reason}[^\n]*$"):
+        load_model(path)
+
+
+def test_weights_that_the_network_does_not_have_or_lacks_are_named(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    name = next(iter(model.weights))
+    others = {
+        f"without the weights {name}: ": {key: value for key, value in model.weights.items() if key != name},
+        "with the unknown weights 9.bias: ": model.weights | {"9.bias": torch.zeros(1)},
+        rf"with the weights {name} of shape \[2, 2\], not \[1\]: ": model.weights | {name: torch.zeros(2, 2)},
+    }
+    for reason, weights in others.items():
+        save_model(Model(weights, model.network, model.image_shape, model.dataset), path)
+        with pytest.raises(InputError, match=rf"^[^\n]*classifier\.pt: a model file {reason}[^\n]*$"):
+            load_model(path)
 
 
 def test_the_bytes_do_not_depend_on_the_name_of_the_file(model: Model, tmp_path: Path) -> None:
