@@ -27,7 +27,24 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(std) * 255)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised images."""
+        """Return the normalised images.
+
+        Raises
+        ------
+        TypeError
+            When they are no tensor of uint8.
+        ValueError
+            When their shape is another one; channels come last.
+        """
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+            raise TypeError(
+                "images should be a tensor of uint8 with values from 0 to 255, as in image files, got "
+                f"{getattr(images, 'dtype', type(images).__name__)}; the network normalises them itself"
+            )
+        if images.ndim != 4 or images.shape[3] != len(self.mean):
+            raise ValueError(
+                f"images should have the shape [number, height, width, {len(self.mean)}], channels last, got {[*images.shape]}"
+            )
         rows, width = images.flatten(2), images.shape[2]  # a loop over a whole row is faster than one over three channels
         return (rows - self.mean.repeat(width)).div_(self.std.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
 

@@ -1,3 +1,6 @@
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -50,3 +53,23 @@ def test_the_global_maximum_and_its_gradient_are_those_of_adaptive_pooling_also_
     assert results[0][0].shape == (*shape[:2], 1, 1)
     for ours, theirs in zip(*results, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (
+            torch.rand(2, 8, 8, 3),
+            TypeError,
+            "a tensor of uint8 with values from 0 to 255, .* got torch.float32; the network norm",
+        ),
+        (torch.zeros(2, 8, 8, 3, dtype=torch.int64), TypeError, "got torch.int64"),
+        (np.zeros((2, 8, 8, 3), dtype=np.uint8), TypeError, "should be a tensor of uint8"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), ValueError, r"channels last, got \[2, 3, 8, 8\]"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8), ValueError, r"\[number, height, width, 3\], channels last, got \[8, 8, 3\]"),
+        (torch.zeros(2, 8, 8, 1, dtype=torch.uint8), ValueError, r"got \[2, 8, 8, 1\]"),
+    ],
+)
+def test_images_of_another_type_range_or_layout_are_refused(images: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Normalization((0.5,) * 3, (0.25,) * 3)(images)
