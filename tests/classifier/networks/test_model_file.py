@@ -1,9 +1,14 @@
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network
@@ -11,6 +16,7 @@ from classifier.networks.model_file import Model, load_model, save_model
 from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -139,3 +145,21 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
         with pytest.raises(InputError):
             load_model(tmp_path / name)
     assert not (tmp_path / "was run").exists()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) -> None:
+    dataset = DatasetInfo(("no", "yes"), (0.4,) * channels, (0.2,) * channels)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    shape = (8, 8, channels)
+    model = Model(build_network(params, shape, dataset, seed=5).state_dict(), params, shape, dataset)
+    save_model(model, tmp_path / "models/classifier.pt")
+    pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3) if channels == 3 else (8, 8), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    code = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    with torch.inference_mode():
+        expected = model.build()(torch.from_numpy(pixels).view(1, *shape)).softmax(dim=1)[0].tolist()
+    assert shown == f"no: {expected[0]:.1%}\nyes: {expected[1]:.1%}\n"
