@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
-from tests.conftest import parameters
+from tests.conftest import ROOT, parameters
 
 Change = Callable[[dict[str, Any]], None]
 
