@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
@@ -45,7 +45,7 @@ class Workspace:
 
     def run(self, *stages: str) -> None:
         """Run stages, each to its end."""
-        YAML(typ="safe", pure=True).dump(self.values, self.folder / "params.yaml")
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
         for stage in stages:
             self.monkeypatch.setattr(sys, "argv", [f"stages.{stage}"])
             importlib.import_module(f"stages.{stage}").main()
@@ -280,6 +280,34 @@ def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
         after = workspace.files()
         assert {name for name in before if after[name] != before[name]} <= {"metrics/train.json"}
         assert after.keys() == before.keys(), "the checkpoint is gone"
+
+
+def test_params_edited_while_a_training_runs_give_no_result_under_the_new_values(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from classifier.training.trainer import Training
+
+    workspace.run("download", "preprocess", "train")
+    before = workspace.files()
+    params = workspace.folder / "params.yaml"
+    epoch = Training.run_epoch
+
+    def edit(training: Training, after_step: Callable[[int], object]) -> object:
+        params.write_text(params.read_text().replace("confusions: 8", "confusions: 9").replace("seed: 3", "seed: 4"))
+        return epoch(training, after_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run_epoch", edit)
+        workspace.run("train")  # what the training does not use may be edited
+        workspace.values["train"]["seed"] = 3
+        line = workspace.fails("train")
+    assert "edited while the training ran: train.seed was 3, is 4" in line
+    times = {"metrics/train.json", "checkpoints/train.pt"}
+    assert {name: content for name, content in workspace.files().items() if name not in times} == {
+        name: content for name, content in before.items() if name not in times
+    }
+    workspace.run("train")
+    assert "2 of 2 epochs done" in capsys.readouterr().out
 
 
 def test_another_number_of_epochs_starts_over_and_says_why(
