@@ -24,6 +24,10 @@ METRICS = Path("metrics/train.json")
 def main() -> None:
     """Run the stage."""
     with stage("train", __doc__):
+        from classifier.runtime.load import Load
+
+        load = Load()  # before PyTorch is imported
+
         from classifier.data.split import load_dataset_info, load_split
         from classifier.networks.build import build_network, fit_whitening, parameter_count
         from classifier.networks.device import as_tensor, choose_device
@@ -58,12 +62,13 @@ def main() -> None:
         checkpoint = Checkpoint(checkpoint_file(), current())
         if state := checkpoint.load():
             training.restore(state)
+            training.started -= load.seconds_of_restart()
             log(
                 f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {epochs} epochs done, and "
                 f"{training.epoch_step} of {training.steps_per_epoch} steps of the next"
             )
         with deferred_signals() as stop_requested:
-            training.run(checkpoint, stop_requested)
+            training.run(checkpoint, stop_requested, load)
         checkpoint.check(current())
         best, seconds = best_epoch(training.epochs), training.seconds
         metrics = {

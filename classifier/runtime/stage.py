@@ -29,10 +29,10 @@ class Stopped(KeyboardInterrupt):
 def stage(name: str, description: str | None) -> Iterator[None]:
     """Run the block as the stage `name`; the imports that the stage needs belong into the block.
 
-    `--help` prints `description`. An error that the user can fix (InputError, OSError, no memory, a missing package) is one
-    line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`, with 128 plus the
-    number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment shows that of
-    every exception.
+    `--help` prints `description`. An error that the user can fix (InputError, an OSError about a file or the system, no memory,
+    a missing package) is one line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`,
+    with 128 plus the number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment
+    shows that of every exception.
 
     A stage that DVC started also stops when that DVC is gone, because it would write its outputs while the next DVC runs.
     Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
@@ -62,6 +62,8 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
     try:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
@@ -185,13 +187,11 @@ def _is_full_disk(error: BaseException) -> bool:
 
 def _explain(name: str, error: BaseException) -> str | None:
     """Return the line for an error that the user can fix, and None for a bug."""
-    import re
-
-    from classifier.runtime.errors import InputError
+    from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
 
     if isinstance(error, InputError):
         return f"{name}: {error}"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and is_of_the_system(error):
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         return f"{name}: {where}{error.strerror or error}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
@@ -199,12 +199,7 @@ def _explain(name: str, error: BaseException) -> str | None:
         return (
             f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then source .venv/bin/activate{restore}"
         )
-    # The words of PyTorch, on a CPU and on a GPU.
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
-    ):
-        return f"{name}: out of memory"
-    return None
+    return f"{name}: out of memory" if is_out_of_memory(error) else None
 
 
 def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:

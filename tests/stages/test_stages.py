@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import yaml
 
 from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
-from tests.conftest import parameters
+from tests.conftest import ROOT, parameters
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -308,6 +309,43 @@ def test_params_edited_while_a_training_runs_give_no_result_under_the_new_values
     }
     workspace.run("train")
     assert "2 of 2 epochs done" in capsys.readouterr().out
+
+
+RESTARTING = """
+import os, sys
+from pathlib import Path
+from classifier.runtime import load
+load.SECONDS = load.RESTART_SECONDS = 0.0
+starts = Path("starts")
+with starts.open("a") as file:
+    print(os.getpid(), os.environ.get(load.SPIN_COUNT), file=file)
+lines = starts.read_text().splitlines()
+def measure(self, threads):  # idle before PyTorch is imported, then busy; idle after a restart
+    self.slowed = len(lines) == 1 and "torch" in sys.modules
+load.Load._measure = measure
+from stages.train import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="restarts on Linux alone")
+def test_a_training_that_restarts_to_let_its_threads_wait_differently_ends_with_the_same_bytes(workspace: Workspace) -> None:
+    workspace.values["train"]["epochs"] = 3
+    workspace.run("download", "preprocess")
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    results = []
+    for program in ("from stages.train import main; main()", RESTARTING):
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        results.append(workspace.results())
+    before, after = results
+    assert {name for name in before if after[name] != before[name]} == {"metrics/train.json"}, "which holds times"
+    assert after.keys() == before.keys()
+    assert done.stdout.count("train: resuming from checkpoints/train.pt: ") == 2
+    starts = [line.split() for line in (workspace.folder / "starts").read_text().splitlines()]
+    assert [count for _, count in starts] == ["None", "0", "None"]
+    assert len({process for process, _ in starts}) == 1, "the same process for DVC"
 
 
 def test_another_number_of_epochs_starts_over_and_says_why(
