@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from classifier.runtime.streams import prepare_streams
+
 CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
 REPEAT_SECONDS = 5.0  # after which a second signal counts
 
@@ -53,6 +55,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
+    prepare_streams()
 
     import threading  # after the handlers: every millisecond without them counts
 
