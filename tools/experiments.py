@@ -57,10 +57,7 @@ def start_dvc(*arguments: str, output: IO[bytes] | int | None = None) -> "subpro
 
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
     """Interrupt what `start_dvc` started, with the stage that it runs, as Ctrl-C does."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGINT)
-    else:
-        process.terminate()
+    os.killpg(process.pid, signal.SIGINT) if os.name == "posix" else process.terminate()
 
 
 def dvc(*arguments: str) -> str:

@@ -131,7 +131,7 @@ def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Reposi
     (copy.folder / "exported/plots/old.png").touch()
     copy.python("tools.variant", "initial", "--export", "exported")
     assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
-        Path(name).name for name in copy.hashes("initial") if name.startswith("plots/")
+        Path(name).name for name in study.hashes("initial") if name.startswith("plots/")
     )
     copy.python("tools.compare", "initial")
     (row,) = copy.json("comparison/comparison.json")
