@@ -190,9 +190,7 @@ def _explain(name: str, error: BaseException) -> str | None:
         return f"{name}: {where}{error.strerror or error}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
         restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
-        return (
-            f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then source .venv/bin/activate{restore}"
-        )
+        return f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate{restore}"
     # The words of PyTorch, on a CPU and on a GPU.
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
