@@ -49,19 +49,22 @@ def merge(base: Any, differences: Any) -> Any:
 
 
 def plan(names: Sequence[str], overrides: Sequence[str], seeds: Sequence[int] | None) -> dict[str, Any]:
-    """Return what differs from params.yaml in each experiment, by its name: NAME, or NAME-seed-N for each of the seeds.
+    """Return what differs from params.yaml in each experiment, by its name: NAME, or one for each of the seeds.
 
-    An override KEY=VALUE takes precedence over the variant, a seed over both.
+    The seed that the variant has anyway is NAME, every other NAME-seed-N. An override KEY=VALUE takes precedence over the
+    variant, a seed over both.
     """
     experiments = {}
     for name in names:
         differences = read_variant(name)
         for override in overrides:
             differences = merge(differences, parse_override(override))
-        if seeds is None:
-            experiments[name] = differences
-        else:
-            experiments |= {f"{name}-seed-{seed}": merge(differences, {"train": {"seed": seed}}) for seed in seeds}
+        own = parse_params(merge(read_yaml(PARAMS), differences), f"variant {name}").train.seed
+        for seed in [own] if seeds is None else seeds:
+            if seed == own:
+                experiments[name] = differences
+            else:
+                experiments[f"{name}-seed-{seed}"] = merge(differences, {"train": {"seed": seed}})
     return experiments
 
 

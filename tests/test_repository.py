@@ -120,6 +120,37 @@ def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     assert "BSD 3-Clause License" in page
 
 
+def filled(template: str, x: str, y: list[str], rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Return a chart as DVC makes it of a template and the rows of a CSV."""
+    from dvc_render.vega import VegaRenderer
+
+    properties: dict[str, Any] = {"template": template, "template_dir": str(ROOT / ".dvc/plots"), "x": x, "y": y[0]}
+    if len(y) > 1:
+        properties["anchors_y_definitions"] = [{"filename": "a.csv", "field": name} for name in y]
+    chart: dict[str, Any] = VegaRenderer(rows, "chart", **properties).get_filled_template()
+    assert "<DVC_METRIC" not in json.dumps(chart)
+    return chart
+
+
+def test_each_revision_of_a_confusion_matrix_has_its_own_classes() -> None:
+    chart = filled("confusion_matrix", "predicted", ["actual"], [{"actual": "a", "predicted": "b", "count": "1", "rev": "one"}])
+    assert chart["resolve"] == {"scale": {"x": "independent", "y": "independent"}}
+    assert (chart["spec"]["width"], chart["spec"]["height"]) == (300, 300), "which VS Code replaces"
+
+
+@pytest.mark.parametrize("y", [["train_loss", "validation_loss"], ["learning_rate"]], ids=len)
+def test_a_chart_of_curves_can_be_resized_and_zoomed_and_draws_training_as_the_pictures_do(y: list[str]) -> None:
+    row = {"epoch": "1", "rev": "one", **dict.fromkeys(y, "0.5")}
+    chart = filled("learning_curve", "epoch", y, [row | ({"filename": "a.csv", "field": name} if y[1:] else {}) for name in y])
+    assert (chart["width"], chart["height"]) == (300, 300)
+    lines, filled_points, hollow_points = chart["layer"][:3]
+    assert [param["bind"] for param in lines["params"]] == ["scales"]
+    dash = lines["encoding"]["strokeDash"]
+    assert (dash["sort"], dash["scale"]["range"][:2]) == ("descending", [[1, 0], [6, 4]]), "validation solid, training dashed"
+    assert (filled_points["transform"], filled_points["mark"]["filled"]) == ([{"filter": "!datum.is_training"}], True)
+    assert (hollow_points["transform"], hollow_points["mark"]["filled"]) == ([{"filter": "datum.is_training"}], False)
+
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *(ROOT / path for path in TRACKED if path.endswith(".md") and not path.startswith("docs/"))]
@@ -329,7 +360,7 @@ def test_autocrlf_changes_no_bytes() -> None:
     values = dict(line.rsplit(": ", 1) for line in attributes.splitlines())
     for path in TRACKED:
         binary = values[f"{path}: text"] == "unset"
-        assert binary == path.endswith(".png"), path
+        assert binary == path.endswith((".png", ".npz")), path
         assert binary or values[f"{path}: eol"] == "lf", path
 
 
@@ -351,5 +382,6 @@ def test_nothing_is_given_to_a_shell_and_nothing_is_unpickled() -> None:
 
 @pytest.mark.skipif(not TRACKED, reason="not a Git checkout")
 def test_no_data_and_no_model_is_in_git() -> None:
-    tracked = [path for path in TRACKED if path != "data/README.md"]
+    study = re.compile(r"data/README\.md|docs/study/experiments/\w+/data/predictions\.npz")  # 190 kB each
+    tracked = [path for path in TRACKED if not study.fullmatch(path)]
     assert not [path for path in tracked if path.startswith(("data/", "models/")) or path.endswith((".pt", ".npz", ".tar.gz"))]

@@ -26,7 +26,8 @@ from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_params, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, as_override, merge, plan, variant_names
-from tools.experiments import PENDING, accept, dvc, find, interrupt, remove, start_dvc, up_to_date
+from tools import compare
+from tools.experiments import PENDING, accept, all_experiments, dvc, find, interrupt, remove, start_dvc, up_to_date
 
 LOGS = Path("logs")
 
@@ -40,8 +41,11 @@ def main() -> None:
     parser.add_argument(
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in dvc exp run"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed as the experiment NAME-seed-N")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed; another than NAME has is NAME-seed-N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help=f"run N at a time, logs in {LOGS}/ (default: 1)")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FOLDER", help="compare the experiments with tools.compare, and write there"
+    )
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="copy metrics and plots of the last experiment there")
     arguments = parser.parse_args()
     interrupted = threading.Event()
@@ -60,7 +64,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
+    if arguments.compare:
+        compare.main([*experiments, "--output", str(arguments.compare)])
+    else:
+        print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
 def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
@@ -68,12 +75,14 @@ def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event)
 
     An experiment of the same name is replaced when the new one has succeeded. InputError names those that failed, at the end.
     """
+    published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
         overrides = [as_override(key, value) for key, value in flatten(differences).items()]
         if not (current := up_to_date(name, merge(read_yaml(PARAMS), differences))):
             commands[name] = [f"--set-param={override}" for override in overrides]
-        state = f"{', '.join(overrides) or 'params.yaml unchanged'}): {'up to date' if current else 'to run'}"
+        replaced = " in place of the published results" if name in published else ""
+        state = f"{', '.join(overrides) or 'params.yaml unchanged'}): {'up to date' if current else f'to run{replaced}'}"
         print(f"variant: {name} ({state}", flush=True)
     keep_foreign_files()
     remove([name + PENDING for name in commands])  # left by a run that was killed

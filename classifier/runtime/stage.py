@@ -13,6 +13,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
+from classifier.runtime.streams import prepare_streams
+
 CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
 REPEAT_SECONDS = 5.0  # after which a second signal counts
 
@@ -54,6 +56,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
+    prepare_streams()
 
     import threading  # after the handlers: every millisecond without them counts
 
@@ -196,9 +199,7 @@ def _explain(name: str, error: BaseException) -> str | None:
         return f"{name}: {where}{error.strerror or error}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
         restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
-        return (
-            f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then source .venv/bin/activate{restore}"
-        )
+        return f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate{restore}"
     return f"{name}: out of memory" if is_out_of_memory(error) else None
 
 

@@ -75,10 +75,16 @@ def test_a_bad_override_is_refused(override: str) -> None:
 
 def test_overrides_win_over_the_variant_and_seeds_over_both() -> None:
     experiments = plan(["mine"], ["train.epochs=5", "train.seed=9"], [0, 1])
-    assert experiments == {
-        "mine-seed-0": {"train": {"epochs": 5, "seed": 0}},
-        "mine-seed-1": {"train": {"epochs": 5, "seed": 1}},
-    }
+    assert list(experiments.values()) == [{"train": {"epochs": 5, "seed": seed}} for seed in (0, 1)]
+
+
+def test_the_seed_that_a_variant_has_anyway_has_its_name_alone() -> None:
+    own = read_yaml(Path("params.yaml"))["train"]["seed"]
+    experiments = plan(["mine"], [], [own, own + 1])
+    assert list(experiments) == ["mine", f"mine-seed-{own + 1}"]
+    assert experiments["mine"] == plan(["mine"], [], None)["mine"]
+    Path("variants/mine.yaml").write_text(f"train:\n  seed: {own + 1}\n")
+    assert list(plan(["mine"], [], [own, own + 1])) == [f"mine-seed-{own}", "mine"]
 
 
 def test_merging_changes_what_differs_and_keeps_the_rest() -> None:

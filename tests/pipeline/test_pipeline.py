@@ -88,6 +88,12 @@ def test_with_nothing_changed_nothing_runs(made: Repository) -> None:
     assert "up to date" in output
 
 
+def test_a_clone_for_which_git_converts_line_ends_runs_nothing_again(made: Repository, tmp_path: Path) -> None:
+    made.run("git", "clone", "--quiet", "--config=core.autocrlf=true", str(made.folder), str(tmp_path / "clone"))
+    output = made.at(tmp_path / "clone").dvc("repro", "--dry", "--allow-missing")
+    assert ran(output) == []
+
+
 def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_training(repository: Repository) -> None:
     before = repository.hashes()
     repository.set("train.learning_rate", "0.002")
@@ -254,6 +260,7 @@ def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(ma
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
     for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
         assert re.search(rf'"text": "{title}"', page), title
+    assert "<DVC_METRIC" not in page
     pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
     assert len(pictures) == 4
 

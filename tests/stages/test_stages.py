@@ -427,3 +427,17 @@ def test_help_says_what_a_stage_reads_and_writes(
     shown = capsys.readouterr().out
     assert "reads " in shown
     assert "writes " in shown
+
+
+def test_no_setting_of_matplotlib_from_outside_changes_the_pictures(workspace: Workspace) -> None:
+    workspace.run(*ALL)
+    pictures = {name: workspace.files()[name] for name in OUTPUTS["plot"]}
+    settings = "font.size: 20\nfigure.facecolor: black\ntext.usetex: True\nfont.family: serif\nbackend: Qt5Agg\n"
+    home = workspace.folder / "home"
+    for folder in (workspace.folder, home / ".config/matplotlib"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "matplotlibrc").write_text(settings)
+    outside = {"HOME": str(home), "PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = [sys.executable, "-m", "stages.plot"]
+    subprocess.run(command, cwd=workspace.folder, env=os.environ | outside, check=True, capture_output=True)
+    assert {name: workspace.files()[name] for name in OUTPUTS["plot"]} == pictures

@@ -97,7 +97,7 @@ def test_a_bug_keeps_its_traceback(statement: str, last: str) -> None:
 def test_a_python_without_the_packages_names_make_setup() -> None:
     status, line = run("import torch", flags=("-S",))
     assert status == 1
-    assert line == f"some: {sys.executable} lacks the package torch: run make setup, then source .venv/bin/activate\n"
+    assert line == f"some: {sys.executable} lacks the package torch: run make setup, then . .venv/bin/activate\n"
 
 
 def test_a_signal_that_an_import_swallows_still_ends_the_stage() -> None:
