@@ -364,6 +364,15 @@ def test_autocrlf_changes_no_bytes() -> None:
         assert binary or values[f"{path}: eol"] == "lf", path
 
 
+@pytest.mark.parametrize("name", [".venv", "models", "checkpoints", "demo", "comparison", "logs", "dvc_plots"])
+def test_git_ignores_what_is_a_link_to_another_disk_too(tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (tmp_path / name).symlink_to("/")
+    listing = ["git", "-C", str(tmp_path), "status", "--porcelain"]
+    assert subprocess.run(listing, capture_output=True, text=True, check=True).stdout == "?? .gitignore\n"
+
+
 def test_hosted_ci_runs_the_same_script_on_the_whole_history() -> None:
     jobs = read_yaml(ROOT / ".github/workflows/ci.yml")["jobs"]
     assert ".ci/run" in [step.get("run") for step in jobs["linux"]["steps"]]

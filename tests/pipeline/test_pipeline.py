@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from classifier.params import read_params
 from tests import archives
+from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
 from tests.servers import ResumableFile, content, redirect, serving
+from tools.setup import _keep_private
 
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
@@ -92,6 +95,40 @@ def test_a_clone_for_which_git_converts_line_ends_runs_nothing_again(made: Repos
     made.run("git", "clone", "--quiet", "--config=core.autocrlf=true", str(made.folder), str(tmp_path / "clone"))
     output = made.at(tmp_path / "clone").dvc("repro", "--dry", "--allow-missing")
     assert ran(output) == []
+
+
+@pytest.mark.slow
+def test_branches_with_other_params_are_merged_as_the_docs_say(repository: Repository) -> None:
+    for branch, key, value in (("one", "plot.mistakes", "2"), ("other", "augmentation.crop_padding", "0")):
+        repository.run("git", "checkout", "--quiet", "-b", branch, "main")
+        repository.set(key, value)
+        repository.dvc("repro")
+        repository.commit(branch)
+    assert "CONFLICT (content): Merge conflict in dvc.lock" in repository.run("git", "merge", "one", fails=True)
+    documented = (ROOT / "docs/sharing.md").read_text(encoding="utf-8")
+    for command in ("git checkout --ours dvc.lock metrics plots", "dvc repro", "git add --all"):
+        assert f"\n{command} " in documented
+        output = repository.run(*command.split())
+    repository.run("git", "commit", "--no-edit")
+    assert repository.dvc("status").strip() == "Data and pipelines are up to date."
+    params = read_params(repository.folder / "params.yaml")
+    assert (params.plot.mistakes, params.augmentation.crop_padding, output) == (2, 0, "")
+
+
+def test_set_up_moves_the_databases_of_dvc_to_a_folder_that_others_cannot_write(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository.folder)
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+    config = Path(".dvc/config.local")
+    for home in (tmp_path / "one", tmp_path / "other"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+        _keep_private(Path(sys.executable))
+        assert f"site_cache_dir = {tmp_path / 'one/dvc-site'}\n" in config.read_text(), "what is configured is kept"
+    assert (tmp_path / "one/dvc-site").stat().st_mode & 0o77 == 0
+    repository.dvc("exp", "run", "--temp", "--name", "drawn", "--set-param", "plot.mistakes=2")
+    assert len([*(tmp_path / "one/dvc-site/repo").iterdir()]) == 2  # of this repository and of the temporary one
+    assert repository.run("git", "status", "--short") == ""
 
 
 def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_training(repository: Repository) -> None:

@@ -2,11 +2,14 @@
 
 import csv
 import errno
+import fcntl
 import importlib
+import io
 import itertools
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -158,6 +161,33 @@ def limited(what: int, limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(what, before)
+
+
+def test_the_stages_run_without_what_only_linux_has(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_file(file: Any, *arguments: Any, **options: Any) -> Any:
+        if str(file).startswith("/proc"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+        return opened(file, *arguments, **options)
+
+    def fsync(descriptor: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # as Windows does
+        flush(descriptor)
+
+    for stage in ALL:  # so that libraries are imported on the system that they were installed for
+        importlib.import_module(f"stages.{stage}")
+    importlib.import_module("classifier.data.sources")
+    opened, flush = open, os.fsync
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(io, "open", open_file)
+    monkeypatch.setattr("builtins.open", open_file)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.delattr(signal, "SIGHUP")
+    for name in ("fcntl", "resource"):
+        monkeypatch.setitem(sys.modules, name, None)
+    workspace.run(*ALL)
+    assert set(itertools.chain(*OUTPUTS.values())) <= workspace.files().keys()
 
 
 @pytest.mark.parametrize("stage", ALL)
