@@ -28,9 +28,7 @@ $(READY): requirements.lock
 	@touch $(READY)
 
 repro: $(READY) ## run the pipeline: whatever changed since the last time
-	@python -c "from classifier.data.sources import keep_foreign_files; keep_foreign_files()"
-	@dvc repro
-	@python -m tools.summary
+	@python -m tools.repro
 
 demo: $(READY) ## run the whole pipeline on scikit-learn's digits, with no network for data
 	@python -m tools.variant digits --export demo
