@@ -61,6 +61,10 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
     try:
+        if "DVC_STAGE" in os.environ:
+            from classifier.runtime.paths import check_output_folders
+
+            check_output_folders()
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
