@@ -67,6 +67,8 @@ def main() -> None:
             print(f"variant: {line}", flush=True)
         with locked(experiments, interrupted):
             run(experiments, base, undo, arguments.jobs, interrupted)
+        for branch in (name for name in experiments if git("for-each-ref", f"refs/heads/{name}", f"refs/tags/{name}")):
+            print(f"variant: {branch} is a branch or a tag, too, which DVC's commands take for it: rename that", flush=True)
         if arguments.export:
             export(list(experiments)[-1], arguments.export)
     except InputError as error:
