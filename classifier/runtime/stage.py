@@ -67,6 +67,10 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     try:
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
+        if "DVC_STAGE" in os.environ:
+            from classifier.runtime.paths import check_output_folders
+
+            check_output_folders()
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
