@@ -50,10 +50,16 @@ def main() -> None:
         parameters = parameter_count(network)
         log(f"train: {parameters:,} parameters, {len(train):,} images, {epochs} epochs on {device.label} in {device.precision}")
         training = Training(network, train, validation, params.augmentation, params.train, device)
-        settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
-        files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
-        files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
-        checkpoint = Checkpoint(checkpoint_file(), fingerprint(settings | device.record, files))
+
+        def current() -> dict[str, str]:
+            """Return the fingerprint of the params, the code and the data as they are now."""
+            now = read_params(Path("params.yaml"))
+            settings = flatten({name: asdict(getattr(now, name)) for name in ("network", "augmentation", "train")})
+            files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
+            files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
+            return fingerprint(settings | device.record, files)
+
+        checkpoint = Checkpoint(checkpoint_file(), current())
         if state := checkpoint.load():
             training.restore(state)
             training.started -= load.seconds_of_restart()
@@ -63,6 +69,7 @@ def main() -> None:
             )
         with deferred_signals() as stop_requested:
             training.run(checkpoint, stop_requested, load)
+        checkpoint.check(current())
         best, seconds = best_epoch(training.epochs), training.seconds
         metrics = {
             "best_epoch": best.epoch,

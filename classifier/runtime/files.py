@@ -47,7 +47,7 @@ def atomic_outputs() -> Iterator[Callable[[Path], Path]]:
         with deferred_signals():
             _move(moves)
             for path in outputs.values():
-                _remove_empty_folders(path)
+                remove_empty_folders(path)
     except OSError as error:
         if is_of_the_system(error):
             error.filename = _output_of(error.filename, outputs)
@@ -144,7 +144,8 @@ def _link(path: Path, name: Path) -> None:
         shutil.copy2(path, name)
 
 
-def _remove_empty_folders(path: Path) -> None:
+def remove_empty_folders(path: Path) -> None:
+    """Remove the empty folders in a folder, and those that only have such."""
     for folder in sorted(path.rglob("*"), reverse=True):
         if folder.is_dir() and not folder.is_symlink():
             with suppress(OSError):  # as for one that holds files

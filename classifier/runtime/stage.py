@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import TracebackType
+
+from classifier.runtime.streams import prepare_streams
 
 CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
 REPEAT_SECONDS = 5.0  # after which a second signal counts
@@ -53,6 +56,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
+    prepare_streams()
 
     import threading  # after the handlers: every millisecond without them counts
 
@@ -63,6 +67,10 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     try:
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
+        if "DVC_STAGE" in os.environ:
+            from classifier.runtime.paths import check_output_folders
+
+            check_output_folders()
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
@@ -83,6 +91,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         if "DVC_STAGE" in os.environ:
             _restore_outputs(name, orphaned=_is_orphan(parent), since=started if _is_full_disk(error) else None)
         if not line:
+            sys.excepthook = sys.__excepthook__  # the outputs are restored
             raise
         sys.exit(128 + number if number else 1)
 
@@ -108,6 +117,13 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
         if received:
             signal.raise_signal(received[0])
+
+
+def restoring_excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print a traceback as Python does, and restore the outputs that DVC deleted before it started the script."""
+    sys.__excepthook__(kind, error, traceback)
+    parent = os.getppid()
+    _restore_outputs(os.environ["DVC_STAGE"].rpartition(":")[2], orphaned=_is_orphan(parent), since=None)
 
 
 def restore_from_cache(address: str, *, orphaned: bool) -> bool:
@@ -213,7 +229,10 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
             complete = subprocess.run(command, check=False).returncode == 0
         with suppress(OSError):
             if not complete:
-                print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
+                print(
+                    f"{name}: could not restore all outputs of the last run; dvc repro makes them again",
+                    file=sys.stderr,
+                )
     with suppress(OSError):  # no Git here
         _restore_from_git(address.rpartition(":")[2])
 

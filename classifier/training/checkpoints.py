@@ -66,6 +66,20 @@ class Checkpoint:
             return None
         return state  # type: ignore[no-any-return]
 
+    def check(self, fingerprint: Mapping[str, str]) -> None:
+        """Check that the fingerprint is still that of the start: DVC records params and code as they are at the end.
+
+        Raises
+        ------
+        InputError
+            Naming what was edited while the training ran.
+        """
+        if difference := _difference(self.fingerprint, fingerprint):
+            raise InputError(
+                f"edited while the training ran: {difference}; DVC would record the result under these new values. Undo the "
+                "edit and run dvc repro, which resumes at the end; make variant trains in a copy, beside which you can edit"
+            )
+
     def is_due(self) -> bool:
         """Return whether the last save, or the start, was 30 seconds ago or more."""
         return time.monotonic() - self.saved_at >= self.seconds

@@ -142,9 +142,40 @@ def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_tr
     assert repository.run("git", "diff", "--stat", "--", "metrics", "plots", "dvc.lock") == ""
 
 
-def test_a_word_in_the_plotting_code_draws_anew_and_no_more(repository: Repository) -> None:
+def test_an_edit_runs_the_stages_whose_results_it_decides_and_no_other(repository: Repository) -> None:
+    repository.replace("classifier/runtime/console.py", "Print a line at once", "Print a line immediately")
+    leftovers = (
+        ".build.py.swp",
+        "build.py~",
+        ".ipynb_checkpoints/build.py",
+        ".DS_Store",
+        "._build.py",
+        "build.py.orig",
+        "build.py.rej",
+    )
+    for name in leftovers:
+        path = repository.folder / "classifier/networks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("left behind by an editor")
+    (repository.folder / "classifier/networks/.#build.py").symlink_to("somebody@somewhere.1:2")
+    assert ran(repository.dvc("repro")) == []
     repository.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(repository.dvc("repro")) == ["plot"]
+    repository.set("plot.mistakes", "5")
+    assert ran(repository.dvc("repro")) == ["plot"]
+    repository.replace("classifier/data/readers.py", "scikit-learn's digits:", "The digits of scikit-learn:")
+    assert ran(repository.dvc("repro")) == ["preprocess"], "the same images: nothing follows"
+    repository.replace("classifier/training/optimizers.py", "AdamW(parameters, lr=rate", "AdamW(parameters, lr=2 * rate")
+    assert ran(repository.dvc("repro")) == ["train", "evaluate", "plot"]
+
+
+def test_an_error_in_a_script_itself_loses_no_output(repository: Repository) -> None:
+    before = repository.content(FILES)
+    with (repository.folder / "stages/train.py").open("a") as script:
+        script.write("\nthis is no Python\n")
+    output = repository.dvc("repro", fails=True)
+    assert "SyntaxError" in output
+    assert repository.content(FILES) == before
 
 
 @pytest.mark.parametrize(
@@ -266,6 +297,7 @@ def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(ma
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
     for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
         assert re.search(rf'"text": "{title}"', page), title
+    assert "<DVC_METRIC" not in page
     pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
     assert len(pictures) == 4
 

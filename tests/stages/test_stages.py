@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
@@ -49,7 +49,7 @@ class Workspace:
 
     def run(self, *stages: str) -> None:
         """Run stages, each to its end."""
-        YAML(typ="safe", pure=True).dump(self.values, self.folder / "params.yaml")
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
         for stage in stages:
             self.monkeypatch.setattr(sys, "argv", [f"stages.{stage}"])
             importlib.import_module(f"stages.{stage}").main()
@@ -313,6 +313,34 @@ def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
         assert after.keys() == before.keys(), "the checkpoint is gone"
 
 
+def test_params_edited_while_a_training_runs_give_no_result_under_the_new_values(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from classifier.training.trainer import Training
+
+    workspace.run("download", "preprocess", "train")
+    before = workspace.files()
+    params = workspace.folder / "params.yaml"
+    epoch = Training.run_epoch
+
+    def edit(training: Training, after_step: Callable[[int], object]) -> object:
+        params.write_text(params.read_text().replace("confusions: 8", "confusions: 9").replace("seed: 3", "seed: 4"))
+        return epoch(training, after_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run_epoch", edit)
+        workspace.run("train")  # what the training does not use may be edited
+        workspace.values["train"]["seed"] = 3
+        line = workspace.fails("train")
+    assert "edited while the training ran: train.seed was 3, is 4" in line
+    times = {"metrics/train.json", "checkpoints/train.pt"}
+    assert {name: content for name, content in workspace.files().items() if name not in times} == {
+        name: content for name, content in before.items() if name not in times
+    }
+    workspace.run("train")
+    assert "2 of 2 epochs done" in capsys.readouterr().out
+
+
 RESTARTING = """
 import os, sys
 from pathlib import Path
@@ -429,3 +457,17 @@ def test_help_says_what_a_stage_reads_and_writes(
     shown = capsys.readouterr().out
     assert "reads " in shown
     assert "writes " in shown
+
+
+def test_no_setting_of_matplotlib_from_outside_changes_the_pictures(workspace: Workspace) -> None:
+    workspace.run(*ALL)
+    pictures = {name: workspace.files()[name] for name in OUTPUTS["plot"]}
+    settings = "font.size: 20\nfigure.facecolor: black\ntext.usetex: True\nfont.family: serif\nbackend: Qt5Agg\n"
+    home = workspace.folder / "home"
+    for folder in (workspace.folder, home / ".config/matplotlib"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "matplotlibrc").write_text(settings)
+    outside = {"HOME": str(home), "PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = [sys.executable, "-m", "stages.plot"]
+    subprocess.run(command, cwd=workspace.folder, env=os.environ | outside, check=True, capture_output=True)
+    assert {name: workspace.files()[name] for name in OUTPUTS["plot"]} == pictures
