@@ -21,9 +21,7 @@ setup: ## make .venv with the locked packages; TORCH=cpu: PyTorch without CUDA (
 	@$(PYTHON) -m tools.setup $(if $(TORCH),--torch "$(TORCH)")
 
 repro: setup ## run the pipeline: whatever changed since the last time
-	@$(BIN)/python -c "from classifier.data.sources import keep_foreign_files; keep_foreign_files()"
-	@$(RUN) dvc repro
-	@$(RUN) tools.summary
+	@$(RUN) tools.repro
 
 demo: setup ## run the whole pipeline on scikit-learn's digits, with no network for data
 	@$(RUN) tools.variant digits --export demo

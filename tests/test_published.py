@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from classifier.params import flatten, parse_params, read_yaml
+from classifier.params import flatten, parse_params, parse_yaml, read_yaml
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import load_predictions
 from classifier.variants import merge
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 
 STUDY = ["initial", "batchnorm", "augmented"]
 NAMES = [f"{name}{seed}" for name in STUDY for seed in ("", "-seed-1", "-seed-2")]
@@ -61,7 +61,7 @@ def test_every_file_is_the_output_that_its_lock_names_and_none_is_missing() -> N
 
 def test_params_are_those_of_the_variant_with_every_key_that_there_is_today() -> None:
     """Who adds a key adds it to each params.yaml and dvc.lock there, with the value that stands for the old behaviour."""
-    default = read_yaml(ROOT / "params.yaml")
+    default = parse_yaml(parameters(), "params.yaml")
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     for folder in FOLDERS:
         params = read_yaml(folder / "params.yaml")

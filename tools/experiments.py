@@ -136,7 +136,7 @@ def up_to_date(name: str, params: Mapping[str, Any]) -> bool:
     found = [experiment for experiment in all_experiments() if experiment.name == name]
     if len(found) != 1 or not git("ls-tree", found[0].commit, "dvc.lock"):
         return False
-    lock = git("show", f"{found[0].commit}:dvc.lock")
+    lock = git("show", f"{found[0].commit}:./dvc.lock")
     outputs = {out["path"]: out["md5"] for stage in parse_yaml(lock, "dvc.lock")["stages"].values() for out in stage["outs"]}
     in_git = git("ls-tree", "-r", "--name-only", found[0].commit).splitlines()
     cache = Path(dvc("cache", "dir"), "files", "md5")

@@ -60,6 +60,8 @@ def main() -> None:
             print(f"publish: {restore()}")
     except InputError as error:
         sys.exit(f"publish: {error}")
+    except OSError as error:
+        sys.exit(f"publish: {error.filename}: {error.strerror}")
 
 
 def publish(name: str, revision: str = "") -> None:
@@ -112,8 +114,8 @@ def restore() -> str:
     tracked = tree(head)
     published: dict[str, dict[str, str]] = defaultdict(dict)
     for path, blob in sorted(tracked.items(), key=lambda item: item[0].split("/")):
-        if path.startswith(f"{FOLDER}/"):
-            name, _, inner = path.removeprefix(f"{FOLDER}/").partition("/")
+        name, slash, inner = path.removeprefix(f"{FOLDER}/").partition("/")
+        if path.startswith(f"{FOLDER}/") and slash:
             published[name][inner] = blob
     experiments = all_experiments()
     own = {experiment.name for experiment in experiments if not experiment.published}
@@ -123,8 +125,8 @@ def restore() -> str:
         dvc("exp", "remove", *old)
     there = {experiment.reference: experiment.commit for experiment in experiments}
     if refspecs := [f"+{new}:{reference}" for reference, new in references.items() if there.get(reference) != new]:
-        options = ["--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance"]
-        git("-c", "protocol.version=2", "fetch", "--quiet", *options, ".", *refspecs)
+        options = ["-c", "protocol.version=2", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]
+        git(*options, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", ".", *refspecs)
     fill_cache(published, tracked)
     kept = f"; kept, since run here: {', '.join(sorted(own & set(published)))}" if own & set(published) else ""
     return f"published experiments on this commit: {', '.join(commits) or 'none'}{kept}"
@@ -142,9 +144,8 @@ def make_commit(name: str, files: Tree, head: str, tracked: Tree) -> str:
     date = git("show", "--no-patch", "--format=%cI", head)
     environment = {f"GIT_{who}_{key}": value for who in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()}
     environment |= {f"GIT_{who}_DATE": date for who in ("AUTHOR", "COMMITTER")}
-    removed = [
-        path for path in tracked if path.startswith("plots/") and path.endswith(".png") and path not in files
-    ]  # pictures of other results
+    pictures = [path for path in tracked if path.startswith("plots/") and path.endswith(".png")]
+    removed = [path for path in pictures if path not in files]  # they show other results
     added = {path: blob for path, blob in files.items() if not is_cached(path)}
     lines = [f"0 {'0' * len(head)}\t{prefix}{path}\0" for path in removed]
     lines += [f"100644 {blob}\t{prefix}{path}\0" for path, blob in added.items()]

@@ -17,17 +17,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from dvc.api import DVCFileSystem
+from filelock import FileLock, Timeout
+
 from classifier.data.sources import keep_foreign_files
-from classifier.params import flatten, parse_params, read_yaml
+from classifier.params import flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
-from classifier.variants import PARAMS, as_override, merge, plan, variant_names
-from tools import compare
-from tools.experiments import PENDING, accept, all_experiments, dvc, find, interrupt, remove, start_dvc, up_to_date
+from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
+from tools.experiments import PENDING, accept, all_experiments, find, git, interrupt, remove, start_dvc, up_to_date
+from tools.preflight import check_experiments, check_names, check_project, repair
 
 LOGS = Path("logs")
 
@@ -48,15 +51,24 @@ def main() -> None:
     )
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="copy metrics and plots of the last experiment there")
     arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        sys.exit(f"variant: --jobs {arguments.jobs}: should be 1 or more")
     interrupted = threading.Event()
     for number in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, number):
             signal.signal(getattr(signal, number), lambda *_: interrupted.set())
     try:
-        experiments = plan(arguments.names, arguments.set_param, arguments.seeds)
-        for experiment, differences in experiments.items():
-            parse_params(merge(read_yaml(PARAMS), differences), f"variant {experiment} on {PARAMS}")
-        run(experiments, max(arguments.jobs, 1), interrupted)
+        check_project()
+        check_experiments()
+        base, undo = committed_params()
+        experiments = plan(base, arguments.names, arguments.set_param, arguments.seeds)
+        check_names(experiments)
+        for line in repair():
+            print(f"variant: {line}", flush=True)
+        with locked(experiments, interrupted):
+            run(experiments, base, undo, arguments.jobs, interrupted)
+        for branch in (name for name in experiments if git("for-each-ref", f"refs/heads/{name}", f"refs/tags/{name}")):
+            print(f"variant: {branch} is a branch or a tag, too, which DVC's commands take for it: rename that", flush=True)
         if arguments.export:
             export(list(experiments)[-1], arguments.export)
     except InputError as error:
@@ -65,25 +77,65 @@ def main() -> None:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     if arguments.compare:
+        from tools import compare
+
         compare.main([*experiments, "--output", str(arguments.compare)])
     else:
         print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
-def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
+def committed_params() -> tuple[Any, dict[str, Any]]:
+    """Return the params that variants build on, and the committed values of those that are edited in the workspace.
+
+    Variants build on the committed params.yaml, so that a name stands for the same values whatever is edited; only
+    `data.sources`, which changes no result, is taken as it is in the workspace. A line says so when the file is edited.
+    """
+    workspace = read_yaml(PARAMS)
+    committed = parse_yaml(git("show", f"HEAD:./{PARAMS}"), f"the committed {PARAMS}")
+    undo = edited(committed, workspace)
+    if undo:
+        print(
+            f"variant: {PARAMS} is edited ({', '.join(undo)}), but variants build on the committed one; to include an edit, "
+            f"commit it or add -S KEY=VALUE",
+            flush=True,
+        )
+    return merge(committed, {"data": {"sources": workspace["data"]["sources"]}}), undo
+
+
+@contextmanager
+def locked(names: Iterable[str], interrupted: threading.Event) -> Iterator[None]:
+    """Hold the lock of each experiment, so that no other process runs it meanwhile; wait for one that does."""
+    with ExitStack() as stack:
+        for name in sorted(names):
+            lock = FileLock(Path(".dvc/tmp", f"{name}.lock"), timeout=0)
+            with suppress(Timeout):
+                lock.acquire()
+            if not lock.is_locked:
+                print(f"variant: {name} is being run by another process: waiting for its end", flush=True)
+            while not lock.is_locked:
+                if interrupted.wait(0.5):
+                    raise KeyboardInterrupt
+                with suppress(Timeout):
+                    lock.acquire()
+            stack.callback(lock.release)
+        yield
+
+
+def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
     """Run the pipeline with the differences of each experiment that is not up to date, `jobs` at a time.
 
+    The differences are those from `base`; `undo` has the values by key with which DVC makes it of the params in the workspace.
     An experiment of the same name is replaced when the new one has succeeded. InputError names those that failed, at the end.
     """
     published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
-        overrides = [as_override(key, value) for key, value in flatten(differences).items()]
-        if not (current := up_to_date(name, merge(read_yaml(PARAMS), differences))):
-            commands[name] = [f"--set-param={override}" for override in overrides]
+        changes = flatten(differences)
+        if not (current := up_to_date(name, merge(base, differences))):
+            commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
+        listed = ", ".join(as_override(key, value) for key, value in changes.items()) or f"{PARAMS} unchanged"
         replaced = " in place of the published results" if name in published else ""
-        state = f"{', '.join(overrides) or 'params.yaml unchanged'}): {'up to date' if current else f'to run{replaced}'}"
-        print(f"variant: {name} ({state}", flush=True)
+        print(f"variant: {name} ({listed}): {'up to date' if current else f'to run{replaced}'}", flush=True)
     keep_foreign_files()
     remove([name + PENDING for name in commands])  # left by a run that was killed
     done = {name for name in experiments if name not in commands}
@@ -96,7 +148,10 @@ def run(experiments: Mapping[str, Any], jobs: int, interrupted: threading.Event)
         remove([name + PENDING for name in groups])
     for _ in finished(commands, jobs, interrupted):
         # Two runs of DVC that start and end at the same moment may take each other's experiment: look for all of them.
-        done |= {name for name in experiments if name not in done and accept(name)}
+        accepted = [name for name in experiments if name not in done and accept(name)]
+        done |= set(accepted)
+        for name in accepted:
+            print(f"variant: {name}: done; dvc exp apply {name} takes its params and results over", flush=True)
     if failed := [name for name in experiments if name not in done]:
         raise InputError(f"failed: {', '.join(failed)}; see the output above{f' and the logs in {LOGS}' if jobs > 1 else ''}")
 
@@ -124,8 +179,8 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: thre
                     running[name] = start_dvc(*command, output=log)
             for name in [name for name, process in running.items() if process.poll() is not None]:
                 status = running.pop(name).wait()
-                if logs:
-                    print(f"variant: {name}: {'failed' if status else 'done'}", flush=True)
+                if logs and status:
+                    print(f"variant: {name}: failed", flush=True)
                 yield name, status
     finally:
         for process in running.values():
@@ -139,7 +194,7 @@ def export(name: str, folder: Path) -> None:
     if experiment := find(name):
         with tempfile.TemporaryDirectory() as new:
             for part in ("metrics", "plots"):
-                dvc("get", ".", part, "--rev", experiment.commit, "--out", str(Path(new, part)))
+                DVCFileSystem(rev=experiment.commit).get(part, str(Path(new, part)), recursive=True)
                 shutil.rmtree(folder / part, ignore_errors=True)
                 shutil.copytree(Path(new, part), folder / part)
 

@@ -131,7 +131,8 @@ def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Reposi
     (copy.folder / "exported/plots/old.png").touch()
     copy.set("train.epochs", "1")
     copy.commit("Half the epochs")
-    copy.python("tools.variant", "initial", "--export", "exported")
+    output = copy.python("tools.variant", "initial", "--export", "exported")
+    assert "variant: initial is a branch or a tag, too, which DVC's commands take for it: rename that\n" in output
     assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
         Path(name).name for name in study.hashes("initial") if name.startswith("plots/")
     )

@@ -1,0 +1,275 @@
+"""The checks before hours of work, and the repair of what a killed DVC leaves, in a small repository of real DVC."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from classifier.runtime.errors import InputError
+from tests.conftest import ROOT
+from tools.experiments import dvc, git
+from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
+
+STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
+
+
+def commit(message: str) -> None:
+    git("add", "--all")
+    git("commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "repository"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+            patch.delenv(variable, raising=False)
+        git("init", "--quiet", "--initial-branch=main")
+        git("config", "user.name", "Tester")
+        git("config", "user.email", "tester@example.com")
+        dvc("init")
+        Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+        Path("dvc.yaml").write_text(STAGE)
+        for module in ("classifier/__init__.py", "stages/train.py"):
+            Path(module).parent.mkdir()
+            Path(module).touch()
+        dvc("repro")
+        commit("Start")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a repository with one commit and one run."""
+    subprocess.run(["cp", "-r", str(made), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+        monkeypatch.delenv(variable, raising=False)
+    return Path.cwd()
+
+
+def check() -> None:
+    check_project()
+    check_experiments()
+    check_names(["mine"])
+
+
+@contextmanager
+def refused(line: str) -> Iterator[None]:
+    with pytest.raises(InputError, match=line) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    check()
+    assert repair() == []
+    assert git("status", "--porcelain") == ""
+
+
+def test_a_folder_other_than_the_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("stages")
+    with refused("stages is not the repository's root"):
+        check()
+
+
+def test_a_misspelt_section_is_refused() -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("\nevaluate:", "\nevalute:"))
+    with refused("params.yaml: evalute: unknown key"):
+        check()
+
+
+def test_without_git_or_a_commit_the_commands_are_named(repository: Path) -> None:
+    (repository / ".git").rename(repository.parent / "git")
+    with refused("not a Git repository, .*run git init"):
+        check()
+    git("init", "--quiet")
+    with refused("no commit yet, .*run git add --all, git commit"):
+        check()
+
+
+def test_a_shallow_clone_names_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git("commit", "--quiet", "--allow-empty", "--message", "Next")
+    git("clone", "--quiet", "--depth", "1", Path.cwd().as_uri(), str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    with refused("run git fetch --unshallow"):
+        check()
+    git("fetch", "--quiet", "--unshallow")
+    check()
+
+
+def test_a_repository_with_sha_256_is_refused(tmp_path: Path) -> None:
+    Path(".git").rename(tmp_path / "git")
+    git("init", "--quiet", "--object-format=sha256")
+    git("config", "user.name", "Tester")
+    git("config", "user.email", "tester@example.com")
+    commit("Start")
+    with refused("use one with SHA-1"):
+        check()
+
+
+def test_an_identity_is_needed_only_for_edited_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    git("config", "--unset", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for part in ("NAME", "EMAIL"):
+        monkeypatch.delenv(f"GIT_COMMITTER_{part}", raising=False)
+    check()
+    Path("stages/train.py").write_text("# edited\n")
+    with refused('stages/train.py is edited, .*git config user.name "Your Name"'):
+        check()
+
+
+def test_a_cache_whose_path_is_not_ascii_is_refused(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "größe").mkdir()
+    repository.rename(tmp_path / "größe/copy")
+    monkeypatch.chdir(tmp_path / "größe/copy")
+    with refused("größe.*ASCII.*dvc cache dir --local FOLDER"):
+        check()
+    dvc("cache", "dir", "--local", str(tmp_path / "cache"))
+    check()
+
+
+@pytest.mark.parametrize("name", ["HEAD", "workspace", "main", "v1", "a name", "two..dots", ".hidden", "x.lock", "a" * 201])
+def test_a_name_that_git_or_dvc_would_take_for_something_else_is_refused(name: str) -> None:
+    git("tag", "v1")
+    with refused("rename the variant's file"):
+        check_names([name])
+
+
+def test_a_branch_made_of_an_experiment_stops_nothing() -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
+    dvc("exp", "save", "--name", "mine")
+    git("branch", "mine")
+    check_names(["mine", "digits-train.epochs=3"])
+
+
+@pytest.mark.parametrize(
+    "statement", ["import classifier.new", "from classifier import new", "from classifier.new import X", "from . import new"]
+)
+def test_an_imported_module_that_git_does_not_know_is_refused(statement: str) -> None:
+    Path("classifier/new.py").touch()
+    check()
+    Path("classifier/old.py").write_text(f"def f() -> None:\n    {statement}\n")
+    git("add", "classifier/old.py")
+    with refused("classifier/new.py is imported .*git add classifier/new.py"):
+        check()
+    git("add", "classifier/new.py")
+    check()
+
+
+def test_a_link_to_another_disk_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    Path("models").symlink_to(tmp_path / "disk")
+    with refused("models is a link to .*/disk, outside of the repository.*dvc cache dir"):
+        check()
+    Path("models").unlink()
+    Path("elsewhere").mkdir()
+    Path("models").symlink_to("elsewhere")
+    check()
+
+
+def test_a_disk_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(dir: Path) -> None:  # noqa: A002
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), dir)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    with refused(r"copy cannot be written \(Read-only file system\)"):
+        check()
+
+
+def test_a_file_system_without_locks_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        with refused(r"refuses locks \(No locks available\).*dvc config --local core.hardlink_lock true"):
+            check()
+    dvc("config", "--local", "core.hardlink_lock", "true")
+    monkeypatch.setattr(fcntl, "flock", flock)
+    check()
+
+
+def test_a_damaged_rwlock_fails_every_run_and_is_removed() -> None:
+    lock = Path(".dvc/tmp/rwlock")
+    for content in ("", "{", "[]"):
+        lock.write_text(content)
+        with pytest.raises(InputError, match="RWLock-file"):
+            dvc("repro", "--force")
+        assert repair() == ["removed .dvc/tmp/rwlock, damaged when a run was killed or the disk was full"]
+        dvc("repro", "--force")
+    assert repair() == []
+
+
+def test_an_entry_of_the_run_cache_fails_or_costs_a_run_wherever_it_is_cut_until_it_is_removed() -> None:
+    (entry,) = Path(".dvc/cache/runs").glob("*/*/*")
+    whole = entry.read_text()
+    last = whole.index("md5: ", whole.index("\nouts:")) + len("md5: ")
+    for end in [0, whole.index("deps:"), whole.index("outs:"), whole.index("outs:") + 6, last, last + 31, last + 32]:
+        entry.write_text(whole[:end])
+        assert repair() == [f"removed {entry.resolve()}, damaged when a run was killed or the disk was full"]
+        assert not entry.parent.exists()
+        entry.parent.mkdir()
+    entry.write_text(whole[: whole.index("outs:")])
+    Path("dvc.lock").unlink()
+    with pytest.raises(InputError, match="failed to reproduce 'one'"):
+        dvc("repro")
+    repair()
+    assert "Running stage" in dvc("repro")
+    assert repair() == []
+    entry.unlink()
+    assert repair() == [f"removed {entry.parent.resolve()}, damaged when a run was killed or the disk was full"]
+    entry.parent.mkdir()
+    entry.write_text(whole[: last + 33])  # DVC repairs this by itself
+    assert repair() == []
+
+
+def test_what_a_killed_experiment_left_is_removed() -> None:
+    git("update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")
+    assert repair() == ["removed refs/exps/exec/EXEC_BASELINE, left by an experiment that was killed"]
+    assert git("for-each-ref", "refs/exps/exec") == ""
+
+
+@pytest.fixture(params=["", ".dvc/tmp/exps/standalone/tmp"])
+def busy(request: pytest.FixtureRequest) -> Iterator[psutil.Process]:
+    """A process that looks like DVC, in the checkout or one of its temporary runs."""
+    folder = Path.cwd() / request.param
+    folder.mkdir(parents=True, exist_ok=True)
+    program = "import time; print(flush=True); time.sleep(1000)"
+    command = [sys.executable, "-c", program, "dvc", "repro"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield psutil.Process(process.pid)
+        process.kill()
+
+
+def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) -> None:
+    assert running_dvc() == [busy]
+    Path(".dvc/tmp/rwlock").write_text("")
+    git("update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")
+    with refused(f".dvc/tmp/rwlock is damaged, but process {busy.pid} runs DVC in .*: wait for its end, or end it"):
+        repair()
+    assert Path(".dvc/tmp/rwlock").read_text() == ""
+    Path(".dvc/tmp/rwlock").unlink()
+    assert repair() == [], "the references are in use"
+    assert git("for-each-ref", "refs/exps/exec")
+
+
+def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1000)", "dvc"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert running_dvc() == []
+        process.kill()
