@@ -9,14 +9,26 @@ def prepare_streams() -> None:
 
     A character that the encoding of a stream lacks, as `±` in ASCII, is written as `?`. Streams that are closed, as under
     some daemons and after `>&-`, lead to nowhere; without that, a file that is opened later would take the number of the
-    closed stream, and receive what other programs and libraries print there.
+    closed stream, and receive what other programs and libraries print there. So do those that can only be read: a DVC whose
+    streams are closed passes such on.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
-        if stream is None:
+        read_only = number and stream is getattr(sys, f"__{name}__") and not _is_writable(number)
+        if stream is None or read_only:
             nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere == number:  # unless something else was opened meanwhile
+            if stream is not None:
+                os.dup2(nowhere, number)
+            elif nowhere == number:  # unless something else was opened meanwhile
                 os.set_inheritable(number, True)
             setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", encoding="utf-8"))
         elif number and hasattr(stream, "reconfigure"):  # not in a notebook
             stream.reconfigure(errors="replace")
+
+
+def _is_writable(number: int) -> bool:
+    try:
+        os.write(number, b"")
+    except OSError:
+        return False
+    return True
