@@ -69,17 +69,22 @@ def references(repository: Repository) -> dict[str, str]:
     return dict(zip(listing[::2], listing[1::2], strict=True))
 
 
-def check_commands(repository: Repository) -> None:
-    """The published experiments can be named, each on its own commit, and their curves and matrices are there."""
+def check_names(repository: Repository) -> None:
+    """Each name stands for one experiment."""
     (difference,) = json.loads(repository.dvc("params", "diff", "initial", "batchnorm", "--json"))["params.yaml"].items()
     assert difference == ("network.batch_norm", {"old": False, "new": True, "diff": 1} | difference[1])
+    listed = repository.dvc("exp", "list", "--all-commits", "--name-only").split()
+    assert sorted(name for name in listed if not name.endswith(":")) == sorted(PUBLISHED)
+
+
+def check_commands(repository: Repository) -> None:
+    """The published experiments can be named, and their results, curves and matrices are there."""
+    check_names(repository)
     metrics = json.loads(repository.dvc("metrics", "diff", "initial", "batchnorm", "--json"))["metrics/test.json"]["accuracy"]
     for name, key in (("initial", "old"), ("batchnorm", "new")):
         assert metrics[key] == repository.json(f"docs/study/experiments/{name}/metrics/test.json")["accuracy"]
     repository.dvc("plots", "diff", *STUDY)
     assert drawn(repository) == {chart: set(STUDY) for chart in CHARTS}
-    listed = repository.dvc("exp", "list", "--all-commits", "--name-only").split()
-    assert sorted(name for name in listed if not name.endswith(":")) == sorted(PUBLISHED)
     repository.python("tools.compare", *STUDY)
     rows = repository.json("comparison/comparison.json")
     assert [row["name"] for row in rows] == STUDY
@@ -140,6 +145,7 @@ def name_of(repository: Repository, name: str) -> str:
     return reference
 
 
+@pytest.mark.slow
 def test_the_names_resolve_after_every_step_and_exist_once(clone: Repository) -> None:
     commit(clone)
     check_commands(clone)
@@ -153,6 +159,7 @@ def test_the_names_resolve_after_every_step_and_exist_once(clone: Repository) ->
     assert "4 more on other commits" in clone.python("tools.table")
 
 
+@pytest.mark.slow
 def test_what_was_run_here_is_kept_on_whatever_commit(clone: Repository) -> None:
     output = clone.python("tools.variant", "initial")
     assert "to run in place of the published results" in output
@@ -162,11 +169,11 @@ def test_what_was_run_here_is_kept_on_whatever_commit(clone: Repository) -> None
     assert references(clone) == own
     commit(clone)
     restore(clone, kept="initial")
-    check_commands(clone)
+    check_names(clone)
     assert name_of(clone, "initial") in own
     clone.dvc("exp", "remove", name_of(clone, "initial"))
     restore(clone)
-    check_commands(clone)
+    check_names(clone)
 
 
 def test_the_cache_is_filled_again_after_gc_and_curves_come_back(clone: Repository) -> None:
@@ -241,6 +248,7 @@ def test_a_change_of_code_that_changes_no_result_is_accepted_for_all_that_is_pub
         assert (clone.folder / path).read_text() == (origin.folder / path).read_text().replace(code["md5"], md5)
 
 
+@pytest.mark.slow
 def test_results_of_a_colleague_take_the_place_of_published_ones(origin: Repository, clone: Repository, tmp_path: Path) -> None:
     clone.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin.git"))
     clone.run("git", "remote", "set-url", "origin", str(tmp_path / "origin.git"))
@@ -254,7 +262,7 @@ def test_results_of_a_colleague_take_the_place_of_published_ones(origin: Reposit
     other.dvc("pull", "--allow-missing")
     other.dvc("exp", "pull", "--force", "origin", "initial")
     restore(other, kept="initial")
-    check_commands(other)
+    check_names(other)
     other.dvc("get", ".", "models/classifier.pt", "--rev", "initial", "--out", "got.pt")
     assert (
         hashlib.md5((other.folder / "got.pt").read_bytes(), usedforsecurity=False).hexdigest()
