@@ -1,8 +1,8 @@
 """Compare the results of two commits: a refactoring must change none of them.
 
 Each commit is checked out into a temporary folder, where its own stages run on digits and, for one epoch, on CIFAR-10. Models,
-curves, predictions, metrics and pictures are compared as bytes and, where these differ, value by value, so that a new field in
-a file is told from other weights. Run times are left out. The exit status is 1 if a value differs.
+curves, predictions, metrics and pictures are compared as bytes and, where these differ, value by value, so that an added field
+in a file is distinguished from changed weights. Run times are left out. The exit status is 1 if a value differs.
 
   python -m benchmarks.commits HEAD~1
   python -m benchmarks.commits v0.1.0 HEAD --data digits

@@ -1,1 +1,1 @@
-"""Image classifiers trained from scratch: pure functions and small classes that know nothing of DVC or of where files lie."""
+"""Image classifiers trained from scratch: data, networks, training, results and figures."""

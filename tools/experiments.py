@@ -58,7 +58,7 @@ def git(*arguments: str, stdin: str = "", environment: Mapping[str, str] | None 
 
 
 def start_dvc(*arguments: str, output: IO[bytes] | int | None = None) -> "subprocess.Popen[bytes]":
-    """Start DVC, with this Python first on the path and in a process group of its own, which Ctrl-C does not reach.
+    """Start DVC, with this Python first on the path and in a separate process group, so that Ctrl-C does not reach it.
 
     It prints to `output`, or else to the terminal.
     """

@@ -55,7 +55,7 @@ class Device:
 
     @property
     def record(self) -> dict[str, str | int]:
-        """All that decides how a sum is rounded: device, precision, processor, threads and PyTorch."""
+        """Everything that affects floating-point rounding: device, precision, processor, threads and PyTorch."""
         return {
             "device": self.label,
             "precision": self.precision,

@@ -1,4 +1,4 @@
-"""Errors that the user can fix, told from bugs."""
+"""Errors that the user can fix, distinguished from bugs."""
 
 import errno
 import os
