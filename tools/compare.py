@@ -93,10 +93,10 @@ def load(revision: str) -> Result:
     experiment = None if revision == "workspace" else experiments.find(revision)
     commit = experiment.commit if experiment else None if revision == "workspace" else revision
     try:
-        files = DVCFileSystem(rev=commit)
+        files, prefix = DVCFileSystem(rev=commit, subrepos=True), experiments.git("rev-parse", "--show-prefix")
         with tempfile.TemporaryDirectory() as folder:
             for name in ("params.yaml", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
-                files.get_file(name, str(Path(folder, Path(name).name)))
+                files.get_file(prefix + name, str(Path(folder, Path(name).name)))
             train, test = (json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "test"))
             params, curve = read_yaml(Path(folder, "params.yaml")), load_curve(Path(folder, "learning_curve.csv"))
             return Result(revision, params, curve, train, test)

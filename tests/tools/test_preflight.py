@@ -139,7 +139,7 @@ def test_a_cache_whose_path_is_not_ascii_is_refused(repository: Path, tmp_path: 
     check()
 
 
-@pytest.mark.parametrize("name", ["HEAD", "workspace", "main", "v1", "a name", "two..dots", ".hidden", "x.lock", "a" * 201])
+@pytest.mark.parametrize("name", ["HEAD", "workspace", "main", "v1", "a name", "a..b", ".hidden", "a]", "x.lock", "a" * 201])
 def test_a_name_that_git_or_dvc_would_take_for_something_else_is_refused(name: str) -> None:
     git("tag", "v1")
     with refused("rename the variant's file"):
