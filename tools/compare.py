@@ -93,7 +93,10 @@ def load(revision: str) -> Result:
     experiment = None if revision == "workspace" else experiments.find(revision)
     commit = experiment.commit if experiment else None if revision == "workspace" else revision
     try:
-        files, prefix = DVCFileSystem(rev=commit, subrepos=True), experiments.git("rev-parse", "--show-prefix")
+        files, prefix = (
+            DVCFileSystem(rev=commit, subrepos=True),
+            experiments.git("rev-parse", "--show-prefix") if commit else "",
+        )
         with tempfile.TemporaryDirectory() as folder:
             for name in ("params.yaml", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
                 files.get_file(prefix + name, str(Path(folder, Path(name).name)))
