@@ -99,7 +99,7 @@ def checkout(commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name, "commit")
         done = subprocess.run(
-            ["git", "worktree", "add", "--quiet", "--detach", str(folder), commit],
+            ["git", "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", str(folder), commit],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -160,8 +160,10 @@ def values(path: Path) -> dict[str, Any]:
 
 def difference(before: Result | None, after: Result | None) -> tuple[bool, str]:
     """Return whether two versions of a result agree in all values that both have, and a line that says what differs."""
-    if before is None or after is None:
-        return True, "only in the commit after" if before is None else "only in the commit before"
+    if before is None:
+        return True, "new"
+    if after is None:
+        return False, "gone"
     if before[:2] == after[:2]:
         return True, f"{before.suffix}, the same bytes"
     old, new = before.values, after.values

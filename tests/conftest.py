@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,27 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before PyTorch starts: on tiny data, threads wait for one another for the most part
 
-from classifier.params import Params, read_params
+from classifier.params import Params, flatten, parse_params, parse_yaml
+from classifier.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
 
+def parameters() -> str:
+    """Return params.yaml with the committed values, which `dvc exp run -S` changes; with new keys, as it is."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    shown = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=ROOT, capture_output=True, check=False)
+    committed = shown.stdout.decode("utf-8") if shown.returncode == 0 else text
+    try:
+        same_keys = flatten(parse_yaml(committed, "")).keys() == flatten(parse_yaml(text, "")).keys()
+    except InputError:
+        return text
+    return committed if same_keys else text
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return read_params(ROOT / "params.yaml")
+    return parse_params(parse_yaml(parameters(), "params.yaml"), "params.yaml")
 
 
 @pytest.fixture(autouse=True)

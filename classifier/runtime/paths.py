@@ -49,9 +49,13 @@ def check_output_folders() -> None:
 
 
 def code_files(deps: Iterable[str]) -> dict[str, Path]:
-    """Return the Python files among the dependencies of a stage, as dvc.yaml lists them: files, and all modules in folders."""
+    """Return the Python files among the dependencies of a stage, as dvc.yaml lists them: files, and all modules in folders.
+
+    Hidden files and folders, which editors leave behind, do not count, as for DVC (.dvcignore).
+    """
     found: dict[str, Path] = {}
     for path in (CODE / name for name in deps):
-        modules = sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" else []
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" else []
+        modules = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
         found |= {module.relative_to(CODE).as_posix(): module for module in modules}
     return found

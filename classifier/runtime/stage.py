@@ -136,7 +136,7 @@ def restore_from_cache(address: str, *, orphaned: bool) -> bool:
             temporary = {*folder.glob(".*.tmp")}
             try:
                 output.checkout(force=True)
-            except CheckoutError:  # not in the cache
+            except (CheckoutError, FileNotFoundError):  # not in the cache
                 pass
             except Exception:  # on a full disk: an error of DVC, or of its database; half a copy stays behind
                 complete = False

@@ -90,8 +90,8 @@ def test_files_in_which_nothing_can_be_compared_differ() -> None:
 
 
 def test_a_result_that_only_one_commit_has_is_named() -> None:
-    assert difference(None, result({})) == (True, "only in the commit after")
-    assert difference(result({}), None) == (True, "only in the commit before")
+    assert difference(None, result({})) == (True, "new")
+    assert difference(result({}), None) == (False, "gone")
 
 
 def test_places_of_data_are_those_beside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-import copy
+import itertools
 import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -22,12 +22,12 @@ from classifier.params import (
 )
 from classifier.runtime.errors import InputError
 from classifier.variants import merge
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 
 
 @pytest.fixture
 def values() -> Any:
-    return copy.deepcopy(read_yaml(ROOT / "params.yaml"))
+    return dict(parse_yaml(parameters(), "params.yaml"))
 
 
 def complaint(values: Any) -> str:
@@ -241,11 +241,6 @@ def test_numbers_are_read_the_way_dvc_writes_them(tmp_path: Path) -> None:
     assert read_params(path).train.learning_rate == 1e-5
 
 
-def meanings(text: str) -> dict[str, str]:
-    """The comment behind each key."""
-    return dict(re.findall(r"^ *(\w+:).*?(#.*)$", text, re.MULTILINE))
-
-
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
@@ -259,15 +254,25 @@ def meanings(text: str) -> dict[str, str]:
 )
 def test_every_comment_is_still_there_after_dvc_wrote_a_value(tmp_path: Path, override: str, key: str, value: object) -> None:
     path = tmp_path / "params.yaml"
-    before = (ROOT / "params.yaml").read_text()
+    before = parameters()
     path.write_text(before)
     for again in (override, "train.epochs=15", override):  # the second time, lists stand on several lines
         apply_overrides(path, [again])  # what `dvc exp run -S` does
         after = path.read_text()
         assert re.findall("#.*", after) == re.findall("#.*", before)
-        assert meanings(after) == meanings(before)
-        assert flatten(read_yaml(path)) == flatten(read_yaml(ROOT / "params.yaml")) | {key: value}
+        assert flatten(read_yaml(path)) == flatten(parse_yaml(before, "params.yaml")) | {key: value}
         read_params(path)
+
+
+def test_lists_that_dvc_fills_and_empties_in_any_order_keep_the_file_valid(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(parameters())
+    lists = {"data.sources": "a", "network.widths": "8", "train.image_sizes": "24", "train.freeze": "0.5"}
+    for filled in itertools.permutations(lists):
+        for key, content in [(key, lists[key]) for key in filled] + [(key, "") for key in filled if key != "network.widths"]:
+            apply_overrides(path, [f"{key}=[{content}]"])
+            assert re.findall("#.*", path.read_text()) == re.findall("#.*", parameters())
+            read_params(path)
 
 
 def test_flattening_joins_keys_by_dots() -> None:

@@ -25,9 +25,9 @@ from classifier.networks.device import Device
 from classifier.params import Params, flatten, parse_yaml, read_params, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.training.trainer import Training
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 
-VALID = read_yaml(ROOT / "params.yaml")
+VALID = parse_yaml(parameters(), "params.yaml")
 KEYS = list(flatten(VALID))
 SECTIONS = list(VALID)
 DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))

@@ -11,18 +11,18 @@ from dvc.utils.serialize import load_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.params import flatten, parse_params, read_yaml
+from classifier.params import flatten, parse_params, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import as_override, edited, experiment_name, merge, parse_override, plan, read_variant
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 
-BASE = read_yaml(ROOT / "params.yaml")
+BASE = parse_yaml(parameters(), "params.yaml")
 
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's params.yaml and one variant of its own."""
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(parameters())
     (tmp_path / "variants").mkdir()
     (tmp_path / "variants/mine.yaml").write_text("train:\n  epochs: 3\n")
     monkeypatch.chdir(tmp_path)
@@ -200,7 +200,7 @@ def test_any_printable_value_reaches_dvc_intact(value: Any) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "variants").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_variant_of_the_project_is_valid_and_repeats_no_default(path: Path) -> None:
-    params = read_yaml(ROOT / "params.yaml")
+    params = parse_yaml(parameters(), "params.yaml")
     differences = read_yaml(path) or {}
     parse_params(merge(params, differences), path.name)
     for key, value in flatten(differences).items():

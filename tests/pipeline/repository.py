@@ -15,7 +15,7 @@ import psutil
 from dvc.api import DVCFileSystem
 
 from classifier.params import parse_yaml
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 
 # The digits, and a network that learns something in a second.
 SMALL = {
@@ -52,6 +52,7 @@ class Repository:
             if not results and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        (folder / "params.yaml").write_text(parameters(), encoding="utf-8")
         for key, value in SMALL.items():
             self.set(key, value)
         self.run("git", "init", "--quiet", "--initial-branch=main")

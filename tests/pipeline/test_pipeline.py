@@ -131,6 +131,7 @@ def test_a_bad_value_in_a_clone_without_a_cache_keeps_what_git_holds(made: Repos
     clone.set("network.widths", "[4,4,4,4,4,4,4,4]")
     output = clone.dvc("repro", fails=True)
     assert "train: params.yaml: network.widths: 8 widths" in output
+    assert "could not restore" not in output, "nothing was lost"
     assert clone.run("git", "status", "--porcelain") == " M params.yaml\n"
 
 

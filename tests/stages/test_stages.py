@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from classifier.params import read_yaml
+from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
-from tests.conftest import ROOT
+from tests.conftest import parameters
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -31,7 +31,7 @@ class Workspace:
         self.folder = folder
         self.monkeypatch = monkeypatch
         self.capsys = capsys
-        self.values = read_yaml(ROOT / "params.yaml")
+        self.values = parse_yaml(parameters(), "params.yaml")
         self.values["network"] |= {"widths": [4, 8], "hidden_width": 8}
         self.values["train"] |= {"epochs": 2, "batch_size": 16}
         self.values["data"]["validation_fraction"] = 0.2

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
-from tests.conftest import ROOT
+from tests.conftest import parameters
 from tools.experiments import dvc, git
 from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
 
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         git("config", "user.name", "Tester")
         git("config", "user.email", "tester@example.com")
         dvc("init")
-        Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+        Path("params.yaml").write_text(parameters())
         Path("dvc.yaml").write_text(STAGE)
         for module in ("classifier/__init__.py", "stages/train.py"):
             Path(module).parent.mkdir()
