@@ -1,7 +1,8 @@
 """Compare trainings: one picture with all their learning curves, and one table as Markdown and as JSON.
 
 A revision is an experiment, or else a tag, branch or commit, or `workspace`; a pattern such as 'augmented-seed-*' stands for
-the experiments that it matches. Trainings that differ only in train.seed become one line with mean, spread and n.
+the experiments that it matches. Trainings whose dvc.lock differs only in train.seed and what follows from it become one line
+with mean, spread and n.
 
   python -m tools.compare initial batchnorm augmented
   python -m tools.compare initial 'augmented-seed-*' --output docs/seeds
@@ -21,7 +22,7 @@ from dvc.scm import RevError
 
 from classifier.figures.comparison import learning_curves
 from classifier.params import read_yaml
-from classifier.results.comparison import Result, as_markdown, as_values, compare, group
+from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
@@ -29,8 +30,8 @@ from classifier.runtime.files import atomic_write
 from tools import experiments
 
 
-def main() -> None:
-    """Run the tool."""
+def main(command: Sequence[str] | None = None) -> None:
+    """Run the tool with the given command line, by default that of the process."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("comparison"), metavar="FOLDER", help="where to write (default: comparison/)"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(command)
     folder = arguments.output
     try:
         results = [load(revision) for revision in expand(arguments.revisions)]
@@ -93,16 +94,16 @@ def load(revision: str) -> Result:
     experiment = None if revision == "workspace" else experiments.find(revision)
     commit = experiment.commit if experiment else None if revision == "workspace" else revision
     try:
-        files, prefix = (
-            DVCFileSystem(rev=commit, subrepos=True),
-            experiments.git("rev-parse", "--show-prefix") if commit else "",
-        )
+        files = DVCFileSystem(rev=commit, subrepos=True)
+        prefix = experiments.git("rev-parse", "--show-prefix") if commit else ""
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("params.yaml", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
+            for name in ("params.yaml", "dvc.lock", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
                 files.get_file(prefix + name, str(Path(folder, Path(name).name)))
             train, test = (json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "test"))
-            params, curve = read_yaml(Path(folder, "params.yaml")), load_curve(Path(folder, "learning_curve.csv"))
-            return Result(revision, params, curve, train, test)
+            params, lock = (read_yaml(Path(folder, name)) for name in ("params.yaml", "dvc.lock"))
+            if keys := outdated(lock, params):
+                print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
+            return Result(revision, lock, load_curve(Path(folder, "learning_curve.csv")), train, test)
     except RevError:
         raise InputError(f"{revision}: no such experiment, tag, branch or commit; {known_experiments()}") from None
     except FileNotFoundError as error:

@@ -20,24 +20,38 @@ from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
 
 PENDING = "-pending"  # after the name of an experiment until it has succeeded; DVC would rerun every stage to replace one
+PUBLISHED = "Published results of "  # before the name, in the message of the commit of an experiment that was not run here
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment: its full reference and the hash of its commit."""
+    """An experiment: its full reference, the hash of its commit, and the first line of its message."""
 
     reference: str
     commit: str
+    subject: str = ""
 
     @property
     def name(self) -> str:
         """Name that DVC lists."""
         return self.reference.rpartition("/")[2]
 
+    @property
+    def published(self) -> bool:
+        """Whether it is one of those that tools.publish makes: published with the repository, not run here."""
+        return self.subject == PUBLISHED + self.name
 
-def git(*arguments: str) -> str:
+
+def git(*arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
     """Run Git and return what it printed; InputError with Git's own message when it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *arguments],
+        input=stdin,
+        env=environment and os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
     return done.stdout.strip()
@@ -71,8 +85,8 @@ def dvc(*arguments: str) -> str:
 
 def all_experiments() -> list[Experiment]:
     """Return all experiments, on every commit, also pending ones."""
-    listing = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
-    found = [Experiment(*line.split()) for line in listing.splitlines()]
+    listing = git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps")
+    found = [Experiment(*line.split(" ", 2)) for line in listing.splitlines()]
     return [experiment for experiment in found if experiment.reference.count("/") == 4]  # others are DVC's own state
 
 

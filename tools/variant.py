@@ -29,7 +29,7 @@ from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
-from tools.experiments import PENDING, accept, find, git, interrupt, remove, start_dvc, up_to_date
+from tools.experiments import PENDING, accept, all_experiments, find, git, interrupt, remove, start_dvc, up_to_date
 from tools.preflight import check_experiments, check_names, check_project, repair
 
 LOGS = Path("logs")
@@ -44,8 +44,11 @@ def main() -> None:
     parser.add_argument(
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in dvc exp run"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed as the experiment NAME-seed-N")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="run each seed; another than NAME has is NAME-seed-N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help=f"run N at a time, logs in {LOGS}/ (default: 1)")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FOLDER", help="compare the experiments with tools.compare, and write there"
+    )
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="copy metrics and plots of the last experiment there")
     arguments = parser.parse_args()
     if arguments.jobs < 1:
@@ -64,6 +67,8 @@ def main() -> None:
             print(f"variant: {line}", flush=True)
         with locked(experiments, interrupted):
             run(experiments, base, undo, arguments.jobs, interrupted)
+        for branch in (name for name in experiments if git("for-each-ref", f"refs/heads/{name}", f"refs/tags/{name}")):
+            print(f"variant: {branch} is a branch or a tag, too, which DVC's commands take for it: rename that", flush=True)
         if arguments.export:
             export(list(experiments)[-1], arguments.export)
     except InputError as error:
@@ -71,7 +76,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
+    if arguments.compare:
+        from tools import compare
+
+        compare.main([*experiments, "--output", str(arguments.compare)])
+    else:
+        print(f"variant: done; to compare: python -m tools.compare {' '.join(experiments)}")
 
 
 def committed_params() -> tuple[Any, dict[str, Any]]:
@@ -97,7 +107,7 @@ def locked(names: Iterable[str], interrupted: threading.Event) -> Iterator[None]
     """Hold the lock of each experiment, so that no other process runs it meanwhile; wait for one that does."""
     with ExitStack() as stack:
         for name in sorted(names):
-            lock = FileLock(Path(".dvc/tmp", f"{name}.lock"), timeout=0)
+            lock = FileLock(Path(".dvc/tmp", f"experiment-{name}.lock"), timeout=0)
             with suppress(Timeout):
                 lock.acquire()
             if not lock.is_locked:
@@ -117,13 +127,15 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     The differences are those from `base`; `undo` has the values by key with which DVC makes it of the params in the workspace.
     An experiment of the same name is replaced when the new one has succeeded. InputError names those that failed, at the end.
     """
+    published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
         changes = flatten(differences)
         if not (current := up_to_date(name, merge(base, differences))):
             commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
         listed = ", ".join(as_override(key, value) for key, value in changes.items()) or f"{PARAMS} unchanged"
-        print(f"variant: {name} ({listed}): {'up to date' if current else 'to run'}", flush=True)
+        replaced = " in place of the published results" if name in published else ""
+        print(f"variant: {name} ({listed}): {'up to date' if current else f'to run{replaced}'}", flush=True)
     keep_foreign_files()
     remove([name + PENDING for name in commands])  # left by a run that was killed
     done = {name for name in experiments if name not in commands}

@@ -83,12 +83,13 @@ def choose_device(name: DeviceName, precision: Precision) -> Device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid, 6 % of the time
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     _keep_freed_memory()
+    available = _available() if name != "cpu" else ["cpu"]
     if name == "auto":
-        chosen = next(device for device in _available() if device == "cpu" or _passes_trial(device))
-    elif name not in _available():
+        chosen = next(device for device in available if device == "cpu" or _passes_trial(device))
+    elif name not in available:
         raise InputError(
             f"params.yaml: train.device: {name} is not available on this machine, where PyTorch finds "
-            f"{' and '.join(_available())}; set it to one of these or to auto"
+            f"{' and '.join(available)}; set it to one of these or to auto"
         )
     elif name != "cpu" and (reason := _trial_failure(name)):
         raise InputError(f"params.yaml: train.device: {name} fails a trial computation ({reason}); set it to auto")
@@ -119,8 +120,15 @@ def processor_model() -> str:
 
 
 def _available() -> list[str]:
-    """Return the devices that PyTorch finds, the fastest first."""
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """Return the devices that PyTorch finds, the fastest first; what keeps it from using a GPU is logged in a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    for warning in caught:  # as of a driver that is too old
+        reason = " ".join(str(warning.message).split()).partition(". ")[0][:200]
+        log(
+            f"cuda is not used ({reason}); for a driver or GPU too old for this PyTorch: make setup TORCH=cu126 (docs/setup.md)"
+        )
     return [name for name, available in found.items() if available]
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from classifier.params import flatten
 from classifier.results.learning_curve import Epoch
 
-WITHOUT_EFFECT = {"data": {"sources"}, "train": {"seed", "checkpoint_steps"}}  # on what is compared, but for the seed
+PARAMS = "params.yaml"
+DRAWN = "plot"  # the stage that has no effect on what is compared
+SEEDED = ("train", "evaluate")  # the stages whose outputs follow from the seed of the training
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,14 @@ class Result:
 
     revision
         Name of the experiment, tag, branch or commit; different for each result.
-    params
-        All of its params.yaml.
+    lock
+        Its dvc.lock: the code, the data and the params of every stage that made the results.
     train, test
         Metrics that the stages `train` and `evaluate` wrote.
     """
 
     revision: str
-    params: Mapping[str, Any]
+    lock: Mapping[str, Any]
     curve: Sequence[Epoch]
     train: Mapping[str, Any]
     test: Mapping[str, Any]
@@ -55,14 +58,14 @@ class Row:
 
 
 def group(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Put results that differ only in their seed into one group, and give each group a different name.
+    """Put results whose dvc.lock differs only in train.seed and what follows from it into one group, and name each differently.
 
-    What has no effect on a result does not separate groups. Of equal results with one seed only the first counts; different
-    results with the same settings and seed, from another version of the code or another processor, form a separate group.
+    The stage that draws pictures does not separate groups. Of equal results with one seed only the first counts; different
+    results with the same dvc.lock and seed, from another processor, form a separate group.
     """
     groups: dict[str, dict[int, Result]] = {}
     for result in results:
-        seed, key = result.params["train"]["seed"], _settings(result.params)
+        seed, key = _settings(result.lock)
         while not _equal(groups.setdefault(key, {}).setdefault(seed, result), result):
             key += "'"
     members = [list(seeds.values()) for seeds in groups.values()]
@@ -70,11 +73,23 @@ def group(results: Iterable[Result]) -> dict[str, list[Result]]:
     return {name if names.count(name) == 1 else each[0].revision: each for name, each in zip(names, members, strict=True)}
 
 
-def _settings(params: Mapping[str, Any]) -> str:
-    sections = {name: values for name, values in params.items() if name != "plot"}
-    for name, keys in WITHOUT_EFFECT.items():
-        sections[name] = {key: value for key, value in sections[name].items() if key not in keys}
-    return json.dumps(sections, sort_keys=True)
+def _settings(lock: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the seed of the training, and everything else that dvc.lock says about how the results were made."""
+    stages = {name: dict(stage) for name, stage in lock["stages"].items() if name != DRAWN}
+    seeded = {out["path"] for name in SEEDED for out in stages[name].pop("outs")}
+    for stage in stages.values():
+        stage["deps"] = [dep for dep in stage.get("deps", []) if dep["path"] not in seeded]
+        stage["params"] = flatten(stage.get("params", {}).get(PARAMS, {}))
+    return stages["train"]["params"].pop("train.seed"), json.dumps(stages, sort_keys=True)
+
+
+def outdated(lock: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """Return the keys of params.yaml that have other values than those with which the results were made."""
+    used: dict[str, Any] = {}
+    for stage in lock["stages"].values():
+        used |= flatten(stage.get("params", {}).get(PARAMS, {}))
+    now = flatten(params)
+    return sorted(key for key, value in used.items() if key not in now or now[key] != value)
 
 
 def _equal(one: Result, other: Result) -> bool:

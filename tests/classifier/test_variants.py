@@ -16,7 +16,7 @@ from classifier.runtime.errors import InputError
 from classifier.variants import as_override, edited, experiment_name, merge, parse_override, plan, read_variant
 from tests.conftest import ROOT, parameters
 
-BASE = parse_yaml(parameters(), "params.yaml")
+BASE: Any = parse_yaml(parameters(), "params.yaml")
 
 
 @pytest.fixture(autouse=True)

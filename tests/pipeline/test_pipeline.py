@@ -91,6 +91,12 @@ def test_with_nothing_changed_nothing_runs(made: Repository) -> None:
     assert "up to date" in output
 
 
+def test_a_clone_for_which_git_converts_line_ends_runs_nothing_again(made: Repository, tmp_path: Path) -> None:
+    made.run("git", "clone", "--quiet", "--config=core.autocrlf=true", str(made.folder), str(tmp_path / "clone"))
+    output = made.at(tmp_path / "clone").dvc("repro", "--dry", "--allow-missing")
+    assert ran(output) == []
+
+
 def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_training(repository: Repository) -> None:
     before = repository.hashes()
     repository.set("train.learning_rate", "0.002")

@@ -126,16 +126,37 @@ def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Pat
 
 def test_a_branch_of_the_same_name_is_not_taken_for_the_experiment(study: Repository, tmp_path: Path) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
-    copy.run("git", "branch", "initial")
+    copy.dvc("exp", "branch", "initial", "initial")
     (copy.folder / "exported/plots").mkdir(parents=True)
     (copy.folder / "exported/plots/old.png").touch()
-    copy.python("tools.variant", "initial", "--export", "exported")
+    copy.set("train.epochs", "1")
+    copy.commit("Half the epochs")
+    output = copy.python("tools.variant", "initial", "--export", "exported")
+    assert "variant: initial is a branch or a tag, too, which DVC's commands take for it: rename that\n" in output
     assert sorted(path.name for path in (copy.folder / "exported/plots").iterdir()) == sorted(
         Path(name).name for name in study.hashes("initial") if name.startswith("plots/")
     )
-    copy.python("tools.compare", "initial")
-    (row,) = copy.json("comparison/comparison.json")
-    assert row["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"]
+    assert len((copy.folder / "exported/plots/learning_curve.csv").read_text().splitlines()) == 2
+    copy.python("tools.compare", "initial", "refs/heads/initial")
+    new, old = copy.json("comparison/comparison.json")
+    assert new["test_accuracy"] == copy.json("exported/metrics/test.json")["accuracy"] != old["test_accuracy"]
+
+
+def test_a_change_of_code_is_a_line_of_its_own(study: Repository, tmp_path: Path) -> None:
+    copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
+    copy.dvc("exp", "apply", "initial")
+    copy.commit("Results")
+    copy.run("git", "tag", "before")
+    copy.replace("classifier/training/trainer.py", "from classifier", "# Another loop\nfrom classifier")
+    copy.dvc("repro")
+    copy.commit("Results of other code")
+    copy.python("tools.compare", "before", "HEAD")
+    assert [row["name"] for row in copy.json("comparison/comparison.json")] == ["before", "HEAD"]
+    copy.set("train.learning_rate", "0.1")
+    assert "compare: workspace: params.yaml has other values than its results: train.learning_rate\n" in copy.python(
+        "tools.compare", "workspace"
+    )
+    assert "workspace: params.yaml has other values than the results: train.learning_rate" in copy.python("tools.table")
 
 
 def test_the_page_lays_the_curves_of_all_over_one_another(study: Repository) -> None:
@@ -166,17 +187,17 @@ def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tm
     repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
     command = ["tools.variant", "augmented", "--seeds", "0", "1"]
-    assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is that of the study"
+    assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is the study's augmented"
     output = repository.python(*command)
     assert ran(output) == ["train", "evaluate", "plot"]
     assert re.search(r"train: resuming from \S+augmented-seed-1-pending.pt: [01] of 2 epochs done", output), output
     assert not [*(repository.folder / "checkpoints").iterdir()]
-    repository.python("tools.compare", "augmented-seed-*")
+    repository.python("tools.compare", "augmented*")
     (row,) = repository.json("comparison/comparison.json")
     assert (row["name"], row["seeds"]) == ("augmented", 2)
     accuracies = []
-    for seed in (0, 1):
-        with repository.experiment(f"augmented-seed-{seed}").open("metrics/test.json") as file:
+    for name in ("augmented", "augmented-seed-1"):
+        with repository.experiment(name).open("metrics/test.json") as file:
             accuracies.append(json.load(file)["accuracy"])
     assert row["test_accuracy"] == pytest.approx(sum(accuracies) / 2)
     assert row["test_accuracy_spread"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)

@@ -2,6 +2,7 @@ import os
 import platform
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,33 @@ def test_auto_names_a_device_that_fails_its_trial_and_takes_the_next(
     assert line.startswith("cuda fails a trial computation (")
     assert line.endswith(") and is not used\n")
     assert line.count("\n") == 1
+
+
+def test_a_driver_too_old_for_this_pytorch_is_one_line_that_names_another_build(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def is_available() -> bool:
+        warnings.warn(
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU "
+            "driver by downloading and installing a new version from the URL: http://www.nvidia.com/Download/index.aspx "
+            "Alternatively, go to: https://pytorch.org to install a PyTorch version that has been compiled with your version "
+            "of the CUDA driver. (Triggered internally at /pytorch/c10/cuda/CUDAFunctions.cpp:119.)",
+            stacklevel=1,
+        )
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto", "float32") == Device("cpu", "float32")
+    output, errors = capfd.readouterr()
+    assert (output.count("\n"), errors) == (1, "")
+    assert "driver on your system is too old (found version 11040)" in output
+    assert "make setup TORCH=cu126" in output
+    with pytest.raises(InputError):
+        choose_device("cuda", "float32")
+    assert capfd.readouterr().out == output
+    choose_device("cpu", "float32")
+    assert capfd.readouterr().out == ""
 
 
 def test_a_wrong_result_fails_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:

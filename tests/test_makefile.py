@@ -1,0 +1,64 @@
+"""The Makefile, with a stand-in for Python that notes how it was called."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+MAKE = shutil.which("make")
+pytestmark = pytest.mark.skipif(not MAKE, reason="needs make")
+TARGETS = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "a project"
+    for name in (".venv/bin/python", "bin/python3"):
+        python = folder / name
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\necho "{name} $*"; echo "PATH=$PATH"\n')
+        python.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", folder)
+    return folder
+
+
+def make(project: Path, *arguments: str) -> str:
+    """Run make in the environment of a new user, and return what it printed."""
+    assert MAKE
+    environment = {"PATH": f"{project}/bin:/usr/bin:/bin"}
+    return subprocess.run(
+        [MAKE, *arguments], cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_commands_of_the_environment_are_called_by_their_path(project: Path, target: str) -> None:
+    # GNU make 3.81 looks for the others in the PATH that it was started with, where there are none or those of the system.
+    commands = make(project, "--dry-run", target).replace("\\\n", "").splitlines()
+    assert commands
+    assert {command.split()[0] for command in commands} <= {".venv/bin/python", "awk", "echo"}
+
+
+def test_every_target_but_help_sets_up_first(project: Path) -> None:
+    for target in set(TARGETS) - {"help"}:
+        assert make(project, "--dry-run", target).splitlines()[0].strip() == ".venv/bin/python -m tools.setup", target
+
+
+def test_what_dvc_runs_finds_the_python_of_the_environment(project: Path) -> None:
+    lines = make(project, "repro").splitlines()
+    assert ".venv/bin/python -m dvc repro" in lines
+    assert lines[-1] == f"PATH={project}/.venv/bin:{project}/bin:/usr/bin:/bin"
+
+
+def test_set_up_takes_a_build_of_pytorch_and_begins_with_any_python(project: Path) -> None:
+    assert make(project, "setup", "TORCH=cpu").startswith(".venv/bin/python -m tools.setup --torch cpu\n")
+    shutil.rmtree(project / ".venv")
+    assert make(project, "setup").startswith("bin/python3 -m tools.setup\n")
+
+
+def test_help_lists_every_target(project: Path) -> None:
+    assert re.findall(r"^  (\w+) +\w", make(project), re.MULTILINE) == TARGETS

@@ -1,0 +1,187 @@
+"""Publish experiments with the repository, and make the published ones experiments on the commit that is checked out.
+
+Published results are plain files in docs/study/experiments/NAME/: params.yaml, dvc.lock, metrics, curve and matrix, and for the
+first seed pictures and predictions too. --restore (part of set-up, and `make published`) puts them in place of HEAD's in a
+commit on HEAD, which becomes the experiment NAME unless one of that name was run here, and fills DVC's cache with the curves.
+
+  python -m tools.publish initial augmented-seed-1
+  python -m tools.publish augmented=workspace
+  python -m tools.publish --restore
+  python -m tools.publish --accept-code
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.utils.serialize import dump_yaml, load_yaml
+
+from classifier.params import parse_yaml
+from classifier.runtime.errors import InputError
+from classifier.runtime.files import atomic_write
+from tools.experiments import PUBLISHED, all_experiments, dvc, find, git
+
+FOLDER = "docs/study/experiments"
+PREDICTIONS = "data/predictions.npz"
+AUTHOR = {"NAME": "Published study", "EMAIL": "study@example.invalid"}
+
+Tree = Mapping[str, str]  # hashes of Git's objects by path
+
+
+def main() -> None:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME[=REVISION]", help="experiment, or the name for another revision")
+    parser.add_argument("--restore", action="store_true", help="make what is published experiments on this commit")
+    parser.add_argument(
+        "--accept-code", action="store_true", help="take the code in dvc.lock for that of all that is published"
+    )
+    arguments = parser.parse_args()
+    if bool(arguments.names) + arguments.restore + arguments.accept_code != 1:
+        parser.error("give experiments to publish, --restore or --accept-code")
+    try:
+        for name in arguments.names:
+            publish(*name.partition("=")[::2])
+        if arguments.accept_code:
+            accept_code()
+        if arguments.restore:
+            print(f"publish: {restore()}")
+    except InputError as error:
+        sys.exit(f"publish: {error}")
+    except OSError as error:
+        sys.exit(f"publish: {error.filename}: {error.strerror}")
+
+
+def publish(name: str, revision: str = "") -> None:
+    """Write the results of an experiment, or of another revision, into the folder of published ones."""
+    experiment = find(revision or name)
+    if not (experiment or revision):
+        raise InputError(f"{name}: no such experiment")
+    with tempfile.TemporaryDirectory() as temporary, results_of(name):
+        files = DVCFileSystem(rev=experiment.commit if experiment else None if revision == "workspace" else revision)
+        stages = parse_yaml(files.read_text("dvc.lock", encoding="utf-8"), "dvc.lock")["stages"]
+        paths = [out["path"] for stage in stages.values() for out in stage["outs"]]
+        wanted = [path for path in paths if path.startswith(("metrics/", "plots/")) or path == PREDICTIONS]
+        if "-seed-" in name:
+            wanted = [path for path in wanted if path.endswith((".json", ".csv"))]
+        for path in ("params.yaml", "dvc.lock", *wanted):
+            Path(temporary, path).parent.mkdir(exist_ok=True)
+            files.get_file(path, str(Path(temporary, path)))
+        shutil.rmtree(Path(FOLDER, name), ignore_errors=True)
+        shutil.copytree(temporary, Path(FOLDER, name))
+    print(f"publish: {FOLDER}/{name}: {len(wanted) + 2} files")
+
+
+def accept_code() -> None:
+    """Replace the checksums of code in every published dvc.lock by today's, as `dvc commit -f` does for one's own results."""
+    today = load_yaml("dvc.lock")["stages"]
+    for path in sorted(Path(FOLDER).glob("*/dvc.lock")):
+        lock = load_yaml(str(path))
+        outputs = {out["path"] for stage in lock["stages"].values() for out in stage["outs"]}
+        for name, stage in lock["stages"].items():
+            own = {dep["path"]: dep for dep in stage["deps"] if dep["path"] in outputs}
+            stage["deps"] = [own.get(dep["path"], dep) for dep in today[name]["deps"]]
+        dump_yaml(str(path), lock)
+
+
+@contextmanager
+def results_of(name: str) -> Iterator[None]:
+    """Turn a failure to read the results of a revision into an InputError."""
+    try:
+        yield
+    except (DvcException, FileNotFoundError) as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def restore() -> str:
+    """Make the published results experiments on HEAD, and fill DVC's cache with their curves; return what was done."""
+    try:
+        head = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except (InputError, FileNotFoundError):
+        return "the published experiments need Git and a commit; after the first commit: make published"
+    tracked = tree(head)
+    published: dict[str, dict[str, str]] = defaultdict(dict)
+    for path, blob in sorted(tracked.items(), key=lambda item: item[0].split("/")):
+        name, slash, inner = path.removeprefix(f"{FOLDER}/").partition("/")
+        if path.startswith(f"{FOLDER}/") and slash:
+            published[name][inner] = blob
+    experiments = all_experiments()
+    own = {experiment.name for experiment in experiments if not experiment.published}
+    commits = {name: make_commit(name, files, head, tracked) for name, files in published.items() if name not in own}
+    references = {f"refs/exps/{head[:2]}/{head[2:]}/{name}": new for name, new in commits.items()}
+    if old := [each.reference for each in experiments if each.published and each.reference not in references]:
+        dvc("exp", "remove", *old)
+    there = {experiment.reference: experiment.commit for experiment in experiments}
+    if refspecs := [f"+{new}:{reference}" for reference, new in references.items() if there.get(reference) != new]:
+        options = ["-c", "protocol.version=2", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]
+        git(*options, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", ".", *refspecs)
+    fill_cache(published, tracked)
+    kept = f"; kept, since run here: {', '.join(sorted(own & set(published)))}" if own & set(published) else ""
+    return f"published experiments on this commit: {', '.join(commits) or 'none'}{kept}"
+
+
+def tree(commit: str) -> dict[str, str]:
+    """Return the hash of every file of a commit by its path, which counts from the root of the project."""
+    listing = git("ls-tree", "-r", "-z", commit).split("\0")
+    return {path: entry.split()[2] for entry, path in (line.split("\t", 1) for line in listing if line)}
+
+
+def make_commit(name: str, files: Tree, head: str, tracked: Tree) -> str:
+    """Return the hash of a commit on HEAD with a published experiment's results in place of HEAD's; the same in every clone."""
+    prefix = git("rev-parse", "--show-prefix")
+    date = git("show", "--no-patch", "--format=%cI", head)
+    environment = {f"GIT_{who}_{key}": value for who in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()}
+    environment |= {f"GIT_{who}_DATE": date for who in ("AUTHOR", "COMMITTER")}
+    pictures = [path for path in tracked if path.startswith("plots/") and path.endswith(".png")]
+    removed = [path for path in pictures if path not in files]  # they show other results
+    added = {path: blob for path, blob in files.items() if not is_cached(path)}
+    lines = [f"0 {'0' * len(head)}\t{prefix}{path}\0" for path in removed]
+    lines += [f"100644 {blob}\t{prefix}{path}\0" for path, blob in added.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        environment["GIT_INDEX_FILE"] = os.path.join(folder, "index")  # noqa: PTH118
+        git("read-tree", head, environment=environment)
+        git("update-index", "-z", "--index-info", stdin="".join(lines), environment=environment)
+        root = git("write-tree", environment=environment)
+    options = ["-c", "i18n.commitEncoding=UTF-8"]
+    return git(*options, "commit-tree", "--no-gpg-sign", "-p", head, "-m", PUBLISHED + name, root, environment=environment)
+
+
+def is_cached(path: str) -> bool:
+    """Return whether an output is in DVC's cache, not in Git."""
+    return path.endswith((".csv", ".npz"))
+
+
+def fill_cache(published: Mapping[str, Tree], tracked: Tree) -> None:
+    """Copy what is published but not in Git from there into DVC's cache, and HEAD's curves into the workspace if missing."""
+    lock = Path("dvc.lock")
+    unchanged = lock.is_file() and git("hash-object", "--", str(lock)) == tracked.get("dvc.lock")
+    cache = Path(dvc("cache", "dir"), "files", "md5")
+    for files in published.values():
+        current = unchanged and files.get("dvc.lock") == tracked["dvc.lock"]
+        for path in filter(is_cached, files):
+            content = subprocess.run(["git", "cat-file", "blob", files[path]], capture_output=True, check=True).stdout
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            missing = [] if (cache / md5[:2] / md5[2:]).exists() else [cache / md5[:2] / md5[2:]]
+            if current and path.startswith("plots/") and not Path(path).exists():
+                missing.append(Path(path))
+            for target in missing:
+                with atomic_write(target) as temporary:
+                    temporary.write_bytes(content)
+                if target != Path(path):
+                    target.chmod(0o444)  # as DVC protects its cache
+
+
+if __name__ == "__main__":
+    main()
