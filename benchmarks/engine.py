@@ -5,14 +5,13 @@ python -m benchmarks.engine augmented --images 12800
 
 import argparse
 import json
-import resource
 import time
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import WARM_UP
+from benchmarks import WARM_UP, peak_megabytes
 from classifier.data.split import load_dataset_info, load_split
 from classifier.networks.build import build_network, fit_whitening
 from classifier.networks.device import choose_device
@@ -57,7 +56,7 @@ def main() -> None:
         json.dumps(
             {
                 "images_per_second": sum(images for images, _ in timed) / (timed[-1][1] - warm[1]),
-                "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "peak_megabytes": peak_megabytes(),
                 "megaflop_per_image": counter.get_total_flops() / 8 / 1e6,
                 "precision": device.precision,
                 "matrix_gigaflops": matrix_rate(device.precision),

@@ -10,7 +10,6 @@ design, split, augmentation and seed as params.yaml. Prints one line of JSON.
 import argparse
 import itertools
 import json
-import resource
 import time
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
-from benchmarks import WARM_UP
+from benchmarks import WARM_UP, peak_megabytes
 
 RAW = Path("data/raw")  # as downloaded by the pipeline, in the layout that torchvision expects
 WORKERS = 2  # which is faster here than 0 and than 1
@@ -86,7 +85,7 @@ def train(folder: Path, images: int | None, until: float | None, seed: int) -> d
         "seconds": seconds,
         "epochs": epoch,
         "accuracy": accuracy,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_megabytes": peak_megabytes(),
     }
 
 

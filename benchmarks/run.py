@@ -24,13 +24,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import yaml
 from matplotlib.figure import Figure
 
 from classifier.data.split import load_split, save_split
+from classifier.figures.style import save_figure
 from classifier.params import read_yaml
 from classifier.results.table import write_json
 from classifier.runtime.console import log
@@ -85,7 +85,7 @@ def main() -> None:
                 temporary.write_text(as_markdown(values), encoding="utf-8")
         if arguments.full:
             with atomic_write(arguments.output / "cost.png") as temporary:
-                cost_figure(bench.cost).savefig(temporary, dpi=150)
+                save_figure(temporary, 150, lambda: cost_figure(bench.cost))
     except InputError as error:
         sys.exit(f"bench: {error}")
     print(as_markdown(values))
@@ -284,7 +284,8 @@ def as_markdown(values: dict[str, Any]) -> str:
 
 def cost_figure(points: Sequence[dict[str, Any]]) -> Figure:
     """Draw time and memory against images, width and threads."""
-    figure, axes = plt.subplots(2, 3, figsize=(10, 5.5), sharey="row", layout="constrained")
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    axes = figure.subplots(2, 3, sharey="row")
     labels = {"images": "share of the training images", "width": "width, as a factor", "threads": "threads"}
     for column, (of, label) in enumerate(labels.items()):
         chosen = [point for point in points if point["of"] == of]

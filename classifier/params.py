@@ -23,11 +23,15 @@ Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
+URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 
 def _checked_place(place: str) -> str:
     if not place.isprintable() or not place.strip():
         raise ValueError("should be a URL or the path of an archive or a folder")
+    scheme = re.match(r"(\w[\w+.-]*)://", place)
+    if scheme and scheme[1].lower() not in URL_SCHEMES:
+        raise ValueError("should be a path (~ and $NAME are replaced) or a URL with http://, https:// or file://")
     return place
 
 

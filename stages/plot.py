@@ -22,6 +22,7 @@ def main() -> None:
         from classifier.figures.confusion_matrix import confusion_matrix_figure
         from classifier.figures.learning_curve import learning_curve_figure
         from classifier.figures.mistakes import mistakes_figure
+        from classifier.figures.style import save_figure
         from classifier.params import read_params
         from classifier.results.learning_curve import load_curve
         from classifier.results.predictions import load_mistakes, load_predictions
@@ -32,14 +33,14 @@ def main() -> None:
         curve, predictions, mistakes = load_curve(CURVE), load_predictions(PREDICTIONS), load_mistakes(MISTAKES)
         log(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
         figures = {
-            "learning_curve": learning_curve_figure(curve),
-            "confusion_matrix": confusion_matrix_figure(predictions, params.confusions),
-            "class_scores": class_scores_figure(predictions),
-            "mistakes": mistakes_figure(predictions, mistakes, params.mistakes),
+            "learning_curve": lambda: learning_curve_figure(curve),
+            "confusion_matrix": lambda: confusion_matrix_figure(predictions, params.confusions),
+            "class_scores": lambda: class_scores_figure(predictions),
+            "mistakes": lambda: mistakes_figure(predictions, mistakes, params.mistakes),
         }
         with atomic_outputs() as place:
-            for name, figure in figures.items():
-                figure.savefig(place(PLOTS / f"{name}.png"), dpi=params.dots_per_inch)
+            for name, draw in figures.items():
+                save_figure(place(PLOTS / f"{name}.png"), params.dots_per_inch, draw)
         log(f"plot: {', '.join(f'{name}.png' for name in figures)} in {PLOTS}")
 
 

@@ -24,6 +24,10 @@ METRICS = Path("metrics/train.json")
 def main() -> None:
     """Run the stage."""
     with stage("train", __doc__):
+        from classifier.runtime.load import Load
+
+        load = Load()  # before PyTorch is imported
+
         from classifier.data.sources import verify_shape
         from classifier.data.split import load_dataset_info, load_split
         from classifier.networks.build import build_network, fit_whitening, parameter_count
@@ -48,18 +52,26 @@ def main() -> None:
         parameters = parameter_count(network)
         log(f"train: {parameters:,} parameters, {len(train):,} images, {epochs} epochs on {device.label} in {device.precision}")
         training = Training(network, train, validation, params.augmentation, params.train, device)
-        settings = flatten({name: asdict(getattr(params, name)) for name in ("network", "augmentation", "train")})
-        files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
-        files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
-        checkpoint = Checkpoint(checkpoint_file(), fingerprint(settings | device.record, files))
+
+        def current() -> dict[str, str]:
+            """Return the fingerprint of the params, the code and the data as they are now."""
+            now = read_params(Path("params.yaml"))
+            settings = flatten({name: asdict(getattr(now, name)) for name in ("network", "augmentation", "train")})
+            files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
+            files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
+            return fingerprint(settings | device.record, files)
+
+        checkpoint = Checkpoint(checkpoint_file(), current())
         if state := checkpoint.load():
             training.restore(state)
+            training.started -= load.seconds_of_restart()
             log(
                 f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {epochs} epochs done, and "
                 f"{training.epoch_step} of {training.steps_per_epoch} steps of the next"
             )
         with deferred_signals() as stop_requested:
-            training.run(checkpoint, stop_requested)
+            training.run(checkpoint, stop_requested, load)
+        checkpoint.check(current())
         best, seconds = best_epoch(training.epochs), training.seconds
         metrics = {
             "best_epoch": best.epoch,

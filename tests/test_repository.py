@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from classifier.params import flatten, read_yaml
-from classifier.variants import variant_names
 from tests.conftest import ROOT
 from tests.imports import direct_imports, imports
 
@@ -119,6 +118,37 @@ def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     assert "{plot_divs}" in page
     assert "{scripts}" not in page
     assert "BSD 3-Clause License" in page
+
+
+def filled(template: str, x: str, y: list[str], rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Return a chart as DVC makes it of a template and the rows of a CSV."""
+    from dvc_render.vega import VegaRenderer
+
+    properties: dict[str, Any] = {"template": template, "template_dir": str(ROOT / ".dvc/plots"), "x": x, "y": y[0]}
+    if len(y) > 1:
+        properties["anchors_y_definitions"] = [{"filename": "a.csv", "field": name} for name in y]
+    chart: dict[str, Any] = VegaRenderer(rows, "chart", **properties).get_filled_template()
+    assert "<DVC_METRIC" not in json.dumps(chart)
+    return chart
+
+
+def test_each_revision_of_a_confusion_matrix_has_its_own_classes() -> None:
+    chart = filled("confusion_matrix", "predicted", ["actual"], [{"actual": "a", "predicted": "b", "count": "1", "rev": "one"}])
+    assert chart["resolve"] == {"scale": {"x": "independent", "y": "independent"}}
+    assert (chart["spec"]["width"], chart["spec"]["height"]) == (300, 300), "which VS Code replaces"
+
+
+@pytest.mark.parametrize("y", [["train_loss", "validation_loss"], ["learning_rate"]], ids=len)
+def test_a_chart_of_curves_can_be_resized_and_zoomed_and_draws_training_as_the_pictures_do(y: list[str]) -> None:
+    row = {"epoch": "1", "rev": "one", **dict.fromkeys(y, "0.5")}
+    chart = filled("learning_curve", "epoch", y, [row | ({"filename": "a.csv", "field": name} if y[1:] else {}) for name in y])
+    assert (chart["width"], chart["height"]) == (300, 300)
+    lines, filled_points, hollow_points = chart["layer"][:3]
+    assert [param["bind"] for param in lines["params"]] == ["scales"]
+    dash = lines["encoding"]["strokeDash"]
+    assert (dash["sort"], dash["scale"]["range"][:2]) == ("descending", [[1, 0], [6, 4]]), "validation solid, training dashed"
+    assert (filled_points["transform"], filled_points["mark"]["filled"]) == ([{"filter": "!datum.is_training"}], True)
+    assert (hollow_points["transform"], hollow_points["mark"]["filled"]) == ([{"filter": "datum.is_training"}], False)
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -277,7 +307,16 @@ def test_the_default_variant_begins_with_the_metrics() -> None:
     check_header("augmented", expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(variant_names()) - {"augmented"}))
+# A variant of one's own need not say what it reaches.
+PUBLISHED = {path.stem for path in (ROOT / "variants").glob("*.yaml") if "# Expected:" in path.read_text(encoding="utf-8")}
+STUDIED = {"initial", "batchnorm", "narrow", "smoothing", "cosine", "speedrun", "accurate"}
+
+
+def test_the_variants_of_the_study_say_what_they_reach() -> None:
+    assert {"augmented", "digits", *STUDIED} <= PUBLISHED
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED - {"augmented"}))
 def test_a_variant_begins_with_what_its_published_table_says(name: str) -> None:
     page, table, row = published(name)
     before = " ".join(page.read_text(encoding="utf-8").partition(table)[0].rpartition("\n## ")[2].split())
@@ -297,7 +336,7 @@ def test_a_variant_begins_with_what_its_published_table_says(name: str) -> None:
 def test_the_readme_lists_the_variants_with_their_published_results() -> None:
     table = rows("\n".join(line for line in README.partition("## Variants")[2].splitlines() if line.startswith("|")))
     names = [row["variant"].partition("]")[0].removeprefix("[") for row in table]
-    assert sorted(names) == sorted(set(variant_names()) - {"augmented", "digits"})
+    assert set(names) == STUDIED
     for name, row in zip(names, table, strict=True):
         _, _, expected = published(name)
         assert row["test accuracy"] == expected["test accuracy"].partition(" ")[0], name
@@ -323,6 +362,15 @@ def test_autocrlf_changes_no_bytes() -> None:
         binary = values[f"{path}: text"] == "unset"
         assert binary == path.endswith((".png", ".npz")), path
         assert binary or values[f"{path}: eol"] == "lf", path
+
+
+@pytest.mark.parametrize("name", [".venv", "models", "checkpoints", "demo", "comparison", "logs", "dvc_plots"])
+def test_git_ignores_what_is_a_link_to_another_disk_too(tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (tmp_path / name).symlink_to("/")
+    listing = ["git", "-C", str(tmp_path), "status", "--porcelain"]
+    assert subprocess.run(listing, capture_output=True, text=True, check=True).stdout == "?? .gitignore\n"
 
 
 def test_hosted_ci_runs_the_same_script_on_the_whole_history() -> None:

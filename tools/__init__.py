@@ -1,7 +1,18 @@
-"""What people run by hand around the pipeline; a Python without the packages of requirements.lock ends in one line."""
+"""What people run by hand around the pipeline."""
 
 import sys
-from importlib.util import find_spec
+from typing import Any
 
-if not (find_spec("dvc") and find_spec("yamlcore")):
-    sys.exit(f"{sys.executable} lacks the packages of requirements.lock: run make setup, then source .venv/bin/activate")
+from classifier.runtime.streams import prepare_streams
+
+
+def _explain(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    """Say in one line that this Python lacks a package."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "tools").partition(".")[0] not in {"classifier", "tools"}:
+        print(f"{sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+prepare_streams()  # here, so that no tool forgets it
+sys.excepthook = _explain

@@ -21,6 +21,7 @@ from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
 from classifier.figures.comparison import learning_curves
+from classifier.figures.style import save_figure
 from classifier.params import read_yaml
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
@@ -51,7 +52,7 @@ def main(command: Sequence[str] | None = None) -> None:
         with atomic_write(folder / "comparison.md") as temporary:
             temporary.write_text(as_markdown(rows), encoding="utf-8")
         with atomic_write(folder / "learning_curves.png") as temporary:
-            learning_curves(groups).savefig(temporary, dpi=150)
+            save_figure(temporary, 150, lambda: learning_curves(groups))
     except InputError as error:
         sys.exit(f"compare: {error}")
     except KeyError as error:

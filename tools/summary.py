@@ -44,7 +44,7 @@ Test accuracy {test["accuracy"]:.2%} (95 % interval {interval})
 Training      {train["seconds"]:.0f} s, best epoch {train["best_epoch"]}
 Pictures      {" ".join(pictures)}
 Metrics       {(folder / "metrics").as_posix()}/
-Next          source .venv/bin/activate, then
+Next          . .venv/bin/activate, then
               {STEPS_AFTER_EXPERIMENT.format(experiment) if experiment else STEPS}"""
 
 

@@ -9,6 +9,7 @@ import filecmp
 import gzip
 import hashlib
 import importlib.metadata
+import os
 import re
 import shutil
 import tarfile
@@ -31,6 +32,7 @@ from classifier.runtime.download import (
     lack_of_space,
 )
 from classifier.runtime.errors import InputError
+from classifier.runtime.files import remove_empty_folders
 
 RAW = Path("data/raw")
 ARCHIVES = Path("data/archives")  # files that users put there by hand
@@ -301,17 +303,24 @@ class UrlFolder:
 
 
 def place_at(location: str, root: Path, downloads: Downloads) -> Place:
-    """Return the place that a location names; relative paths count from `root`."""
-    if not is_url(location):
-        path = root / Path(location).expanduser()
-        return Folder(path) if path.is_dir() else LocalFile(path, path.name)
-    url = urlsplit(location)
-    if url.scheme == PACKAGE_SCHEME:
-        package = importlib.metadata.distribution(url.netloc)
-        return LocalFile(Path(str(package.locate_file(url.path.lstrip("/")))), file_name(location))
-    if url.scheme not in ("http", "https"):
-        raise PlaceError("a URL begins with http:// or https://")
-    return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+    """Return the place that a location names; in a path, ~ and $NAME are replaced, and a relative one counts from `root`."""
+    if is_url(location):
+        url = urlsplit(location)
+        if url.scheme == PACKAGE_SCHEME:
+            package = importlib.metadata.distribution(url.netloc)
+            return LocalFile(Path(str(package.locate_file(url.path.lstrip("/")))), file_name(location))
+        if url.scheme != "file":
+            return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+        if url.netloc not in ("", "localhost"):
+            raise PlaceError("file:// is followed by an absolute path, with three slashes in all")
+        from urllib.request import url2pathname  # 0.1 s
+
+        path = Path(url2pathname(url.path))
+    else:
+        path = root / os.path.expandvars(Path(location).expanduser())
+        if not path.exists() and (variable := re.search(r"\$\{?(\w+)", str(path))):
+            raise PlaceError(f"the environment has no variable {variable[1]}")
+    return Folder(path) if path.is_dir() else LocalFile(path, path.name)
 
 
 def is_url(location: str) -> bool:
@@ -364,7 +373,7 @@ def keep_foreign_files(downloading: str = "") -> None:
     foreign = sorted(found - replaced - (own if own <= found else set()))
     for path in foreign:
         target, number = ARCHIVES / path, 1
-        while target.exists() and not filecmp.cmp(RAW / path, target, shallow=False):
+        while _is_taken(target, RAW / path):
             number += 1
             target = ARCHIVES / str(number) / path
         if target.exists():  # the same file
@@ -372,6 +381,14 @@ def keep_foreign_files(downloading: str = "") -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(RAW / path, target)
+    remove_empty_folders(RAW)  # which may have the name of a file
     if foreign:
         names = ", ".join(map(str, foreign[:3])) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         log(f"moved {names} from {RAW} to {ARCHIVES}, since DVC empties {RAW} before it runs the download stage")
+
+
+def _is_taken(target: Path, path: Path) -> bool:
+    """Return whether a path in `data/archives` is another file than `path`, or leads through a file."""
+    if target.exists():
+        return not filecmp.cmp(path, target, shallow=False)
+    return any(parent.is_file() for parent in target.parents if ARCHIVES in parent.parents)

@@ -2,9 +2,8 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from classifier.figures.style import INK, PALE, SCORE_COLORS, style_axes
+from classifier.figures.style import INK, PALE, SCORE_COLORS, show_percent, style_axes
 from classifier.results.predictions import Predictions
 from classifier.results.scoring import class_scores
 
@@ -24,7 +23,7 @@ def class_scores_figure(predictions: Predictions) -> Figure:
         axes.text(1.01, float(row), f"{f1:.1%}", va="center", color=INK, transform=axes.get_yaxis_transform())
     axes.text(1.01, len(order) - 0.35, "F1", va="center", color=INK, weight="bold", transform=axes.get_yaxis_transform())
     axes.set_yticks(rows, predictions.class_names[order])
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    show_percent(axes.xaxis)
     axes.set_title("Scores of each class on the test split")
     style_axes(axes, "", "")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

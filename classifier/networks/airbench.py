@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from classifier.networks.layers import ACTIVATIONS, Flatten
+from classifier.networks.layers import ACTIVATIONS, Flatten, GlobalMaxPool
 from classifier.params import NetworkParams
 
 
@@ -23,7 +23,7 @@ def airbench_layers(params: NetworkParams, channels: int, classes: int) -> list[
         layers += [_near_identity(inputs, outputs, kernel_size), nn.MaxPool2d(2), _batch_norm(outputs), activation()]
         layers += [_near_identity(outputs, outputs), _batch_norm(outputs), activation()]
         kernel_size = 3
-    return [*layers, nn.AdaptiveMaxPool2d(1), Flatten(), nn.Linear(params.widths[-1], classes, bias=False)]
+    return [*layers, GlobalMaxPool(), Flatten(), nn.Linear(params.widths[-1], classes, bias=False)]
 
 
 def _near_identity(inputs: int, outputs: int, kernel_size: int = 3) -> nn.Conv2d:

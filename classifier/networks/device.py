@@ -49,6 +49,11 @@ class Device:
         return torch.cuda.get_device_name() if self.name == "cuda" else self.name
 
     @property
+    def threads(self) -> int:
+        """Number of threads of this process that compute."""
+        return torch.get_num_threads() if self.name == "cpu" else 1
+
+    @property
     def record(self) -> dict[str, str | int]:
         """All that decides how a sum is rounded: device, precision, processor, threads and PyTorch."""
         return {

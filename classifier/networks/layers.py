@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": partial(nn.ReLU, inplace=True), "silu": nn.SiLU, "gelu": nn.GELU}
 WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions with almost no variance are not amplified
@@ -26,7 +27,24 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(std) * 255)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised images."""
+        """Return the normalised images.
+
+        Raises
+        ------
+        TypeError
+            When they are no tensor of uint8.
+        ValueError
+            When their shape is another one; channels come last.
+        """
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+            raise TypeError(
+                "images should be a tensor of uint8 with values from 0 to 255, as in image files, got "
+                f"{getattr(images, 'dtype', type(images).__name__)}; the network normalises them itself"
+            )
+        if images.ndim != 4 or images.shape[3] != len(self.mean):
+            raise ValueError(
+                f"images should have the shape [number, height, width, {len(self.mean)}], channels last, got {[*images.shape]}"
+            )
         rows, width = images.flatten(2), images.shape[2]  # a loop over a whole row is faster than one over three channels
         return (rows - self.mean.repeat(width)).div_(self.std.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
 
@@ -51,6 +69,17 @@ class Whitening(nn.Conv2d):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         kernels = (vectors / (values + WHITENING_EPSILON).sqrt()).T.flip(0).reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([kernels, -kernels]))
+
+
+class GlobalMaxPool(nn.Module):
+    """The maximum of each channel over all positions, [N, C, H, W] to [N, C, 1, 1].
+
+    `AdaptiveMaxPool2d` computes the same, but has no deterministic gradient on CUDA; `amax` divides it among equal maxima.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the maxima."""
+        return max_pool2d(values, values.shape[2:])
 
 
 class Flatten(nn.Module):

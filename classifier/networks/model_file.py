@@ -69,14 +69,40 @@ def load_model(path: Path) -> Model:
     with read_output(path, "train"):
         content = load_tensors(path)
         found = content.get("format", 1)
-        settings = content["settings"] if found == FORMAT else {"network": {}}
-        unknown = settings["network"].keys() - {field.name for field in dataclasses.fields(NetworkParams)}
-    if found != FORMAT or unknown:
-        reason = f"with the unknown setting network.{min(unknown)}" if unknown else f"of format {found}, not {FORMAT}"
-        raise InputError(
-            f"{path}: a model file {reason}: another version of the program wrote it; use that version, or train again: "
-            f"dvc repro --force train"
-        )
+    if found != FORMAT:
+        raise _of_another_version(path, f"of format {found}, not {FORMAT}")
     with read_output(path, "train"):
-        network = NetworkParams(**ADDED | settings["network"])
-        return Model(content["weights"], network, tuple(settings["image_shape"]), DatasetInfo(**settings["dataset"]))
+        settings, weights = content["settings"], content["weights"]
+        network, dataset = ADDED | settings["network"], settings["dataset"]
+        unknown = network.keys() - _fields(NetworkParams)
+        missing = {f"network.{name}" for name in _fields(NetworkParams) - network.keys()}
+        missing |= {f"dataset.{name}" for name in _fields(DatasetInfo) - dataset.keys()}
+    if unknown:
+        raise _of_another_version(path, f"with the unknown setting network.{min(unknown)}")
+    if missing:
+        raise _of_another_version(path, f"without the setting {min(missing)}")
+    with read_output(path, "train"):
+        info = DatasetInfo(**{name: dataset[name] for name in _fields(DatasetInfo)})
+        model = Model(weights, NetworkParams(**network), tuple(settings["image_shape"]), info)
+        expected = build_network(model.network, model.image_shape, info, seed=0).state_dict()
+    if differing := weights.keys() ^ expected.keys():
+        name = min(differing)
+        raise _of_another_version(
+            path, f"with the unknown weights {name}" if name in weights else f"without the weights {name}"
+        )
+    for name, weight in weights.items():
+        if weight.shape != expected[name].shape:
+            shapes = f"of shape {[*weight.shape]}, not {[*expected[name].shape]}"
+            raise _of_another_version(path, f"with the weights {name} {shapes}")
+    return model
+
+
+def _fields(of: type) -> set[str]:
+    return set(of.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+def _of_another_version(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path}: a model file {reason}: another version of the program wrote it; use that version, or train again: "
+        f"dvc repro --force train"
+    )

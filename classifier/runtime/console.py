@@ -7,6 +7,7 @@ from typing import Never
 from tqdm import tqdm
 
 REDRAW_SECONDS = 0.2
+LINE_SECONDS = 30.0  # between two lines of a training run without a terminal
 
 
 def log(line: str) -> None:
@@ -30,7 +31,9 @@ def progress_bar(total: int, description: str, unit: str, done: int = 0) -> "tqd
 
 
 class TrainingBar:
-    """Progress bar of a training run: epoch, loss, accuracy, images per second and the time left.
+    """Progress of a training run: epoch, loss, accuracy, images per second and the time left.
+
+    It is a progress bar on a terminal, and elsewhere a line every 30 seconds.
 
     Parameters
     ----------
@@ -43,30 +46,49 @@ class TrainingBar:
     """
 
     def __init__(self, epochs: int, images: int, done: int = 0) -> None:
-        self.epochs = epochs
+        self.epochs, self.images = epochs, images
+        self.first = self.done = done
         self.bar = progress_bar(epochs * images, "", " images", done)
-        self.start_epoch(done // images + 1)
-        self.drawn = 0.0
+        self.started = time.monotonic()
+        self.shown = self.started if self.bar.disable else 0.0
+        self._describe()
 
     def __enter__(self) -> "TrainingBar":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bar."""
         self.bar.close()
 
     def advance(self, images: int) -> bool:
-        """Count the images of a step; return whether the bar is due to be redrawn, for which it needs `show`.
+        """Count the images of a step; return whether progress is due to be shown, for which it needs `show`.
 
-        Between redraws, loss and accuracy need not be read, which on a GPU would mean to wait for the step to end.
+        In between, loss and accuracy need not be read, which on a GPU would mean to wait for the step to end.
         """
+        self.done += images
         self.bar.update(images)
-        return not self.bar.disable and time.monotonic() - self.drawn > REDRAW_SECONDS
+        return time.monotonic() - self.shown > (LINE_SECONDS if self.bar.disable else REDRAW_SECONDS)
 
     def show(self, loss: float, accuracy: float) -> None:
-        """Redraw the bar with the mean loss and accuracy of the epoch so far."""
-        self.drawn = time.monotonic()
+        """Show the mean loss and accuracy of the epoch so far."""
+        self.shown = time.monotonic()
         self.bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.3f}")
+        if self.bar.disable:
+            epoch = -(-self.done // self.images)
+            rate = (self.done - self.first) / (self.shown - self.started)
+            log(
+                f"train: epoch {epoch}/{self.epochs}, {self.done - (epoch - 1) * self.images:,} of {self.images:,} images: "
+                f"loss {loss:.3f}, accuracy {accuracy:.4f}; {rate:,.0f} images/s, "
+                f"{tqdm.format_interval((self.epochs * self.images - self.done) / rate)} left"
+            )
 
-    def start_epoch(self, epoch: int) -> None:
-        """Show the number of the current epoch, counted from 1."""
-        self.bar.set_description_str(f"epoch {min(epoch, self.epochs)}/{self.epochs}")
+    def end_epoch(self) -> None:
+        """Show the number of the next epoch; the end of an epoch has a line of its own."""
+        self.shown = time.monotonic()
+        self._describe()
+
+    def _describe(self) -> None:
+        self.bar.set_description_str(f"epoch {min(self.done // self.images + 1, self.epochs)}/{self.epochs}")

@@ -106,7 +106,9 @@ class Download:
             with requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, TIMEOUT)) as response:
                 status = response.status_code
                 if status not in ((200, 206, 416) if done else (200,)):
-                    failure = NotFoundError if 400 <= status < 500 else DownloadError
+                    failure = (
+                        NotFoundError if 400 <= status < 500 and status != 407 else DownloadError
+                    )  # 407: the proxy's answer
                     raise failure(f"HTTP {status} {response.reason}")
                 if done and not self._continues(response, done):
                     self.discard()
@@ -121,8 +123,7 @@ class Download:
         except requests.Timeout:
             raise DownloadError(f"no answer within {TIMEOUT:g} s") from None
         except requests.ConnectionError as error:
-            stalled = "Read timed out" in str(error)
-            raise DownloadError(f"no bytes for {TIMEOUT:g} s" if stalled else "no connection") from None
+            raise DownloadError(_connection_failure(error)) from None
         except requests.RequestException as error:
             raise DownloadError(" ".join(str(error).split())) from None
 
@@ -175,3 +176,19 @@ def lack_of_space(folder: Path, size: int) -> str:
     """Return what to say if the disk of a folder has no room for so many bytes, or nothing."""
     free = shutil.disk_usage(folder).free
     return f"no space: {size / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free" if free < size else ""
+
+
+def _connection_failure(error: Exception) -> str:
+    """Return what to say about a connection that requests could not make; only its text tells one cause from another."""
+    text = str(error)
+    if "Read timed out" in text:
+        return f"no bytes for {TIMEOUT:g} s"
+    if fault := re.search(r"certificate verify failed: (.+?)\.? \(_ssl", text):
+        return f"its certificate is not trusted: {fault[1]}; REQUESTS_CA_BUNDLE may name a file of further authorities"
+    if fault := re.search(r"SSLError\(.*?\] (.+?) \(_ssl", text):
+        return f"no TLS connection: {fault[1]}"
+    if "ProxyError" in text:
+        fault = re.search(r"Tunnel connection failed: (\d+ [\w ]*\w)|\[Errno -?\d+\] ([\w ]+)", text)
+        cause = f": {fault[1] or fault[2]}" if fault else ""
+        return f"no connection through the proxy{cause}; see HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
+    return "no connection"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from classifier.runtime.errors import InputError
+from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
 from classifier.runtime.stage import deferred_signals
 
 PARTIAL = "-partial"  # in the names of temporary files
@@ -47,9 +47,10 @@ def atomic_outputs() -> Iterator[Callable[[Path], Path]]:
         with deferred_signals():
             _move(moves)
             for path in outputs.values():
-                _remove_empty_folders(path)
+                remove_empty_folders(path)
     except OSError as error:
-        error.filename = _output_of(error.filename, outputs)
+        if is_of_the_system(error):
+            error.filename = _output_of(error.filename, outputs)
         raise
     except Exception as error:
         number = re.search(r"\(os error (\d+)\)$", str(error))  # as libraries written in Rust report one, like safetensors
@@ -77,7 +78,7 @@ def read_output(path: Path, writer: str) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the {writer} stage first: dvc repro {writer}") from None
     except Exception as error:  # damaged bytes raise a dozen kinds in zipfile, NumPy and PyTorch
-        if isinstance(error, OSError) and error.strerror:
+        if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: damaged ({reason}); run the {writer} stage again: dvc repro --force {writer}") from None
@@ -143,7 +144,8 @@ def _link(path: Path, name: Path) -> None:
         shutil.copy2(path, name)
 
 
-def _remove_empty_folders(path: Path) -> None:
+def remove_empty_folders(path: Path) -> None:
+    """Remove the empty folders in a folder, and those that only have such."""
     for folder in sorted(path.rglob("*"), reverse=True):
         if folder.is_dir() and not folder.is_symlink():
             with suppress(OSError):  # as for one that holds files

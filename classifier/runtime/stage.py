@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import TracebackType
+
+from classifier.runtime.streams import prepare_streams
 
 CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
 REPEAT_SECONDS = 5.0  # after which a second signal counts
@@ -28,10 +31,10 @@ class Stopped(KeyboardInterrupt):
 def stage(name: str, description: str | None) -> Iterator[None]:
     """Run the block as the stage `name`; the imports that the stage needs belong into the block.
 
-    `--help` prints `description`. An error that the user can fix (InputError, OSError, no memory, a missing package) is one
-    line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`, with 128 plus the
-    number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment shows that of
-    every exception.
+    `--help` prints `description`. An error that the user can fix (InputError, an OSError about a file or the system, no memory,
+    a missing package) is one line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`,
+    with 128 plus the number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment
+    shows that of every exception.
 
     A stage that DVC started also stops when that DVC is gone, because it would write its outputs while the next DVC runs.
     Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
@@ -53,6 +56,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     for each in _ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
+    prepare_streams()
 
     import threading  # after the handlers: every millisecond without them counts
 
@@ -61,6 +65,8 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         threading.Thread(target=watch, daemon=True).start()
     _parse_arguments(name, description)
     try:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
         if "DVC_STAGE" in os.environ:
             from classifier.runtime.paths import check_output_folders
 
@@ -85,6 +91,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         if "DVC_STAGE" in os.environ:
             _restore_outputs(name, orphaned=_is_orphan(parent), since=started if _is_full_disk(error) else None)
         if not line:
+            sys.excepthook = sys.__excepthook__  # the outputs are restored
             raise
         sys.exit(128 + number if number else 1)
 
@@ -110,6 +117,13 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
         if received:
             signal.raise_signal(received[0])
+
+
+def restoring_excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print a traceback as Python does, and restore the outputs that DVC deleted before it started the script."""
+    sys.__excepthook__(kind, error, traceback)
+    parent = os.getppid()
+    _restore_outputs(os.environ["DVC_STAGE"].rpartition(":")[2], orphaned=_is_orphan(parent), since=None)
 
 
 def restore_from_cache(address: str, *, orphaned: bool) -> bool:
@@ -180,26 +194,17 @@ def _is_full_disk(error: BaseException) -> bool:
 
 def _explain(name: str, error: BaseException) -> str | None:
     """Return the line for an error that the user can fix, and None for a bug."""
-    import re
-
-    from classifier.runtime.errors import InputError
+    from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
 
     if isinstance(error, InputError):
         return f"{name}: {error}"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and is_of_the_system(error):
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         return f"{name}: {where}{error.strerror or error}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
         restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
-        return (
-            f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then source .venv/bin/activate{restore}"
-        )
-    # The words of PyTorch, on a CPU and on a GPU.
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
-    ):
-        return f"{name}: out of memory"
-    return None
+        return f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate{restore}"
+    return f"{name}: out of memory" if is_out_of_memory(error) else None
 
 
 def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
@@ -224,7 +229,10 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
             complete = subprocess.run(command, check=False).returncode == 0
         with suppress(OSError):
             if not complete:
-                print(f"{name}: could not restore all outputs of the last run: run dvc checkout", file=sys.stderr)
+                print(
+                    f"{name}: could not restore all outputs of the last run; dvc repro makes them again",
+                    file=sys.stderr,
+                )
     with suppress(OSError):  # no Git here
         _restore_from_git(address.rpartition(":")[2])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.runtime.console import log
-from classifier.runtime.errors import InputError
+from classifier.runtime.errors import InputError, is_out_of_memory
 
 LONGEST_VALUE = 40  # characters of a value that is shown; a longer one (a checksum) is only said to have changed
 MOST_DIFFERENCES = 5  # that are named
@@ -47,14 +47,17 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """Return the state that the same training run saved last, or None.
 
-        When there is a checkpoint that cannot be used, a line says why; a damaged one is renamed.
+        When there is a checkpoint that cannot be used, a line says why; a damaged one is renamed. One that cannot be read, for
+        lack of permission or memory, stays where it is, and the error is raised.
         """
         try:
             saved = load_tensors(self.path)
             found, state = saved.get("fingerprint", {}), saved["state"]
         except FileNotFoundError:
             return None
-        except Exception:  # damaged bytes raise exceptions of many types
+        except Exception as error:  # damaged bytes raise exceptions of many types
+            if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
+                raise
             renamed = self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
             log(f"train: {self.path} is damaged, renamed to {renamed.name}; starting over")
             return None
@@ -62,6 +65,20 @@ class Checkpoint:
             log(f"train: {self.path} is of another training run ({difference}); starting over")
             return None
         return state  # type: ignore[no-any-return]
+
+    def check(self, fingerprint: Mapping[str, str]) -> None:
+        """Check that the fingerprint is still that of the start: DVC records params and code as they are at the end.
+
+        Raises
+        ------
+        InputError
+            Naming what was edited while the training ran.
+        """
+        if difference := _difference(self.fingerprint, fingerprint):
+            raise InputError(
+                f"edited while the training ran: {difference}; DVC would record the result under these new values. Undo the "
+                "edit and run dvc repro, which resumes at the end; make variant trains in a copy, beside which you can edit"
+            )
 
     def is_due(self) -> bool:
         """Return whether the last save, or the start, was 30 seconds ago or more."""

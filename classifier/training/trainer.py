@@ -18,7 +18,8 @@ from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
 from classifier.runtime.console import TrainingBar, log
-from classifier.runtime.errors import InputError
+from classifier.runtime.errors import InputError, is_out_of_memory
+from classifier.runtime.load import Load
 from classifier.training.augmentation import augment, scale
 from classifier.training.checkpoints import Checkpoint
 from classifier.training.optimizers import build_optimizer, set_rate_factor
@@ -78,10 +79,11 @@ class Training:
         self.started = time.perf_counter()
         self._start_epoch()
 
-    def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool]) -> None:
+    def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool], load: Load | None = None) -> None:
         """Train all remaining epochs, with a log line after each and a progress bar.
 
-        The state is saved whenever the checkpoint is due after a step, at the end, and when a stop is requested.
+        The state is saved whenever the checkpoint is due after a step, at the end, when a stop is requested, and before `load`
+        restarts this process.
 
         Raises
         ------
@@ -91,20 +93,29 @@ class Training:
             As `run_epoch`.
         """
         epochs = self.params.epochs
+        first, started = self._steps_done(), time.perf_counter()
+
+        def seconds_left() -> float:
+            done = self._steps_done()
+            return (time.perf_counter() - started) / (done - first) * (self.steps_per_epoch * epochs - done)
 
         def after_step(images: int) -> None:
             if bar.advance(images):
                 bar.show(*self.means())
             stopping = stop_requested()
-            if stopping or checkpoint.is_due():
+            restarting = load is not None and not stopping and load.should_restart(self.device.threads, seconds_left)
+            if stopping or restarting or checkpoint.is_due():
                 checkpoint.save(self.state())
             if stopping:
                 raise KeyboardInterrupt
+            if load and restarting:
+                bar.close()
+                load.restart(stop_requested)
 
         with TrainingBar(epochs, len(self.labels), len(self.epochs) * len(self.labels) + self.seen) as bar:
             while len(self.epochs) < epochs:
                 epoch = self.run_epoch(after_step)
-                bar.start_epoch(epoch.epoch + 1)
+                bar.end_epoch()
                 log(
                     f"train: epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.4f}; "
                     f"validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.4f}"
@@ -130,7 +141,7 @@ class Training:
         # Sizes differ by one image at most: batch normalisation could not use the statistics of a small last batch.
         batches = self.order.tensor_split(self.steps_per_epoch)
         for indices in batches[self.epoch_step :]:
-            step = len(self.epochs) * self.steps_per_epoch + self.epoch_step
+            step = self._steps_done()
             images, labels = self._batch(indices, step)
             self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
@@ -249,16 +260,39 @@ class Training:
 
     @torch.inference_mode()
     def _check_image_sizes(self, params: TrainParams) -> None:
-        """Try every image size at the start, so that none fails in the middle of the training."""
+        """Try every image size at the start, so that none fails in the middle of the training.
+
+        The images' own size is tried first: an error there has another cause. Batch normalisation needs two values per channel.
+        """
         self.network.eval()
+        image = self.images[:1].to(self.device.name)
+        pixels: list[int] = []  # that batch normalisation sees of an image
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, values: pixels.append(values[0][0, 0].numel()))
+            for layer in self.network
+            if isinstance(layer, nn.BatchNorm2d)
+        ]
+        self.network(image)
+        if params.image_sizes:
+            pixels.clear()
         for size in params.image_sizes:
             try:
-                self.network(scale(self.images[:1].to(self.device.name), size))
-            except RuntimeError:
+                self.network(scale(image, size))
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
                 raise InputError(
                     "params.yaml: train.image_sizes: should be sizes that the network can take (the study's takes images of "
                     f"their own size alone, airbench those that its poolings allow), got {size}"
                 ) from None
+        for hook in hooks:
+            hook.remove()
+        count = len(self.labels)
+        if min(pixels, default=2) == 1 and count // -(-count // params.batch_size) == 1:
+            raise InputError(
+                "params.yaml: train.batch_size: should give batches of 2 images or more, since batch normalisation sees a "
+                f"single pixel of each image, got {params.batch_size} with {count} training images"
+            )
 
     def _freeze(self, step: int) -> None:
         """Stop training convolutions after their share of the steps: Brock et al., "FreezeOut" (2017), without its rates."""
@@ -266,6 +300,10 @@ class Training:
             if self._progress(step) >= share:
                 for parameter in parameters:
                     parameter.requires_grad_(False)
+
+    def _steps_done(self) -> int:
+        done: int = len(self.epochs) * self.steps_per_epoch + self.epoch_step
+        return done
 
     def _progress(self, step: int) -> float:
         return step / (self.steps_per_epoch * self.params.epochs)

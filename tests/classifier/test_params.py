@@ -67,6 +67,13 @@ def complaint(values: Any) -> str:
         ("train", "learning_rate", float("nan"), "params.yaml: train.learning_rate: should be a finite number, got NaN"),
         ("train", "optimizer", "adm", "params.yaml: train.optimizer: should be"),
         ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        (
+            "data",
+            "sources",
+            ["data/archives", "s3://bucket/a"],
+            "params.yaml: data.sources.1: should be a path (~ and $NAME are replaced) "
+            'or a URL with http://, https:// or file://, got "s3://bucket/a"',
+        ),
         ("data", "validation_fraction", 1, "params.yaml: data.validation_fraction: should be less than 1, got 1"),
         ("network", "widths", [], "params.yaml: network.widths: should have at least 1 item"),
         ("network", "widths", [8, "a"], 'params.yaml: network.widths.1: should be a valid integer, got "a"'),

@@ -4,7 +4,6 @@ And every YAML document is read as DVC reads it, or refused.
 """
 
 import copy
-import dataclasses
 import math
 import re
 from pathlib import Path
@@ -98,8 +97,7 @@ def train_one_step(params: Params) -> str:
         network = build_network(params.network, (8, 8, 1), DESCRIPTION, params.train.seed)
         fit_whitening(network, torch.from_numpy(SPLIT.images))
         device = Device("cpu", "float32" if params.train.precision == "auto" else params.train.precision)
-        train = dataclasses.replace(params.train, batch_size=max(12, params.train.batch_size))
-        Training(network, SPLIT, SPLIT, params.augmentation, train, device).run_epoch(lambda *_: None)
+        Training(network, SPLIT, SPLIT, params.augmentation, params.train, device).run_epoch(lambda *_: None)
     except InputError as error:
         return str(error)
     return ""
@@ -128,6 +126,24 @@ def test_another_value_trains_a_step_or_is_refused_by_its_key(tmp_path: Path, ke
     line = line or (train_one_step(params) if params else "")
     assert line.isprintable()
     assert not line or key in line, line
+
+
+@examples
+@given(
+    batch_size=st.integers(1, 12),
+    design=st.sampled_from(["study", "airbench"]),
+    widths=st.lists(st.just(4), min_size=1, max_size=7),
+    whitening=st.booleans(),
+    image_sizes=st.lists(st.integers(1, 12), max_size=2),
+)
+def test_small_batches_of_small_maps_train_a_step_or_are_refused_by_a_key(tmp_path: Path, **choice: Any) -> None:
+    values = copy.deepcopy(VALID)
+    values["network"] |= {name: choice[name] for name in ("design", "widths", "whitening")}
+    values["train"] |= {name: choice[name] for name in ("batch_size", "image_sizes")}
+    params, line = complaint(written(values), tmp_path)
+    assert params
+    line = train_one_step(params)
+    assert not line or re.match(r"params\.yaml: (network\.widths|train\.(batch_size|image_sizes)): ", line), line
 
 
 @examples

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from classifier.params import parse_yaml
+from classifier.params import parse_yaml, read_params
 from classifier.variants import merge
 from tests import archives
+from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
 from tests.servers import ResumableFile, content, redirect, serving
+from tools.setup import _keep_private
 
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
@@ -97,6 +99,40 @@ def test_a_clone_for_which_git_converts_line_ends_runs_nothing_again(made: Repos
     assert ran(output) == []
 
 
+@pytest.mark.slow
+def test_branches_with_other_params_are_merged_as_the_docs_say(repository: Repository) -> None:
+    for branch, key, value in (("one", "plot.mistakes", "2"), ("other", "augmentation.crop_padding", "0")):
+        repository.run("git", "checkout", "--quiet", "-b", branch, "main")
+        repository.set(key, value)
+        repository.dvc("repro")
+        repository.commit(branch)
+    assert "CONFLICT (content): Merge conflict in dvc.lock" in repository.run("git", "merge", "one", fails=True)
+    documented = (ROOT / "docs/sharing.md").read_text(encoding="utf-8")
+    for command in ("git checkout --ours dvc.lock metrics plots", "dvc repro", "git add --all"):
+        assert f"\n{command} " in documented
+        output = repository.run(*command.split())
+    repository.run("git", "commit", "--no-edit")
+    assert repository.dvc("status").strip() == "Data and pipelines are up to date."
+    params = read_params(repository.folder / "params.yaml")
+    assert (params.plot.mistakes, params.augmentation.crop_padding, output) == (2, 0, "")
+
+
+def test_set_up_moves_the_databases_of_dvc_to_a_folder_that_others_cannot_write(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository.folder)
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+    config = Path(".dvc/config.local")
+    for home in (tmp_path / "one", tmp_path / "other"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+        _keep_private(Path(sys.executable))
+        assert f"site_cache_dir = {tmp_path / 'one/dvc-site'}\n" in config.read_text(), "what is configured is kept"
+    assert (tmp_path / "one/dvc-site").stat().st_mode & 0o77 == 0
+    repository.dvc("exp", "run", "--temp", "--name", "drawn", "--set-param", "plot.mistakes=2")
+    assert len([*(tmp_path / "one/dvc-site/repo").iterdir()]) == 2  # of this repository and of the temporary one
+    assert repository.run("git", "status", "--short") == ""
+
+
 def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_training(repository: Repository) -> None:
     before = repository.hashes()
     repository.set("train.learning_rate", "0.002")
@@ -108,9 +144,40 @@ def test_another_learning_rate_trains_anew_and_the_old_one_comes_back_without_tr
     assert repository.run("git", "diff", "--stat", "--", "metrics", "plots", "dvc.lock") == ""
 
 
-def test_a_word_in_the_plotting_code_draws_anew_and_no_more(repository: Repository) -> None:
+def test_an_edit_runs_the_stages_whose_results_it_decides_and_no_other(repository: Repository) -> None:
+    repository.replace("classifier/runtime/console.py", "Print a line at once", "Print a line immediately")
+    leftovers = (
+        ".build.py.swp",
+        "build.py~",
+        ".ipynb_checkpoints/build.py",
+        ".DS_Store",
+        "._build.py",
+        "build.py.orig",
+        "build.py.rej",
+    )
+    for name in leftovers:
+        path = repository.folder / "classifier/networks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("left behind by an editor")
+    (repository.folder / "classifier/networks/.#build.py").symlink_to("somebody@somewhere.1:2")
+    assert ran(repository.dvc("repro")) == []
     repository.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(repository.dvc("repro")) == ["plot"]
+    repository.set("plot.mistakes", "5")
+    assert ran(repository.dvc("repro")) == ["plot"]
+    repository.replace("classifier/data/readers.py", "scikit-learn's digits:", "The digits of scikit-learn:")
+    assert ran(repository.dvc("repro")) == ["preprocess"], "the same images: nothing follows"
+    repository.replace("classifier/training/optimizers.py", "AdamW(parameters, lr=rate", "AdamW(parameters, lr=2 * rate")
+    assert ran(repository.dvc("repro")) == ["train", "evaluate", "plot"]
+
+
+def test_an_error_in_a_script_itself_loses_no_output(repository: Repository) -> None:
+    before = repository.content(FILES)
+    with (repository.folder / "stages/train.py").open("a") as script:
+        script.write("\nthis is no Python\n")
+    output = repository.dvc("repro", fails=True)
+    assert "SyntaxError" in output
+    assert repository.content(FILES) == before
 
 
 @pytest.mark.parametrize(
@@ -232,6 +299,7 @@ def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(ma
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
     for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
         assert re.search(rf'"text": "{title}"', page), title
+    assert "<DVC_METRIC" not in page
     pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
     assert len(pictures) == 4
 

@@ -2,11 +2,15 @@
 
 import csv
 import errno
+import fcntl
 import importlib
+import io
 import itertools
 import json
 import os
 import resource
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from classifier.params import parse_yaml
 from tests.archives import cifar10_batches, tiny_cifar10
-from tests.conftest import parameters
+from tests.conftest import ROOT, parameters
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -45,7 +49,7 @@ class Workspace:
 
     def run(self, *stages: str) -> None:
         """Run stages, each to its end."""
-        YAML(typ="safe", pure=True).dump(self.values, self.folder / "params.yaml")
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
         for stage in stages:
             self.monkeypatch.setattr(sys, "argv", [f"stages.{stage}"])
             importlib.import_module(f"stages.{stage}").main()
@@ -157,6 +161,33 @@ def limited(what: int, limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(what, before)
+
+
+def test_the_stages_run_without_what_only_linux_has(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_file(file: Any, *arguments: Any, **options: Any) -> Any:
+        if str(file).startswith("/proc"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+        return opened(file, *arguments, **options)
+
+    def fsync(descriptor: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # as Windows does
+        flush(descriptor)
+
+    for stage in ALL:  # so that libraries are imported on the system that they were installed for
+        importlib.import_module(f"stages.{stage}")
+    importlib.import_module("classifier.data.sources")
+    opened, flush = open, os.fsync
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(io, "open", open_file)
+    monkeypatch.setattr("builtins.open", open_file)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.delattr(signal, "SIGHUP")
+    for name in ("fcntl", "resource"):
+        monkeypatch.setitem(sys.modules, name, None)
+    workspace.run(*ALL)
+    assert set(itertools.chain(*OUTPUTS.values())) <= workspace.files().keys()
 
 
 @pytest.mark.parametrize("stage", ALL)
@@ -282,6 +313,71 @@ def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
         assert after.keys() == before.keys(), "the checkpoint is gone"
 
 
+def test_params_edited_while_a_training_runs_give_no_result_under_the_new_values(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from classifier.training.trainer import Training
+
+    workspace.run("download", "preprocess", "train")
+    before = workspace.files()
+    params = workspace.folder / "params.yaml"
+    epoch = Training.run_epoch
+
+    def edit(training: Training, after_step: Callable[[int], object]) -> object:
+        params.write_text(params.read_text().replace("confusions: 8", "confusions: 9").replace("seed: 3", "seed: 4"))
+        return epoch(training, after_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run_epoch", edit)
+        workspace.run("train")  # what the training does not use may be edited
+        workspace.values["train"]["seed"] = 3
+        line = workspace.fails("train")
+    assert "edited while the training ran: train.seed was 3, is 4" in line
+    times = {"metrics/train.json", "checkpoints/train.pt"}
+    assert {name: content for name, content in workspace.files().items() if name not in times} == {
+        name: content for name, content in before.items() if name not in times
+    }
+    workspace.run("train")
+    assert "2 of 2 epochs done" in capsys.readouterr().out
+
+
+RESTARTING = """
+import os, sys
+from pathlib import Path
+from classifier.runtime import load
+load.SECONDS = load.RESTART_SECONDS = 0.0
+starts = Path("starts")
+with starts.open("a") as file:
+    print(os.getpid(), os.environ.get(load.SPIN_COUNT), file=file)
+lines = starts.read_text().splitlines()
+def measure(self, threads):  # idle before PyTorch is imported, then busy; idle after a restart
+    self.slowed = len(lines) == 1 and "torch" in sys.modules
+load.Load._measure = measure
+from stages.train import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="restarts on Linux alone")
+def test_a_training_that_restarts_to_let_its_threads_wait_differently_ends_with_the_same_bytes(workspace: Workspace) -> None:
+    workspace.values["train"]["epochs"] = 3
+    workspace.run("download", "preprocess")
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    results = []
+    for program in ("from stages.train import main; main()", RESTARTING):
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        results.append(workspace.results())
+    before, after = results
+    assert {name for name in before if after[name] != before[name]} == {"metrics/train.json"}, "which holds times"
+    assert after.keys() == before.keys()
+    assert done.stdout.count("train: resuming from checkpoints/train.pt: ") == 2
+    starts = [line.split() for line in (workspace.folder / "starts").read_text().splitlines()]
+    assert [count for _, count in starts] == ["None", "0", "None"]
+    assert len({process for process, _ in starts}) == 1, "the same process for DVC"
+
+
 def test_another_number_of_epochs_starts_over_and_says_why(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -369,3 +465,17 @@ def test_data_of_another_data_set_than_params_name_is_refused(workspace: Workspa
     for stage in ("train", "evaluate"):
         line = workspace.fails(stage)
         assert "images of 32x32x3, but data.name in params.yaml is digits, whose images are 8x8x1; run the download" in line
+
+
+def test_no_setting_of_matplotlib_from_outside_changes_the_pictures(workspace: Workspace) -> None:
+    workspace.run(*ALL)
+    pictures = {name: workspace.files()[name] for name in OUTPUTS["plot"]}
+    settings = "font.size: 20\nfigure.facecolor: black\ntext.usetex: True\nfont.family: serif\nbackend: Qt5Agg\n"
+    home = workspace.folder / "home"
+    for folder in (workspace.folder, home / ".config/matplotlib"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "matplotlibrc").write_text(settings)
+    outside = {"HOME": str(home), "PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = [sys.executable, "-m", "stages.plot"]
+    subprocess.run(command, cwd=workspace.folder, env=os.environ | outside, check=True, capture_output=True)
+    assert {name: workspace.files()[name] for name in OUTPUTS["plot"]} == pictures

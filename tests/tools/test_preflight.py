@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
-from tests.conftest import parameters
+from tests.conftest import ROOT, parameters
 from tools.experiments import dvc, git
 from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
 
@@ -273,3 +274,12 @@ def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
         process.stdout.readline()
         assert running_dvc() == []
         process.kill()
+
+
+@pytest.mark.parametrize("command", [["-S", "-m", "tools.variant", "digits"], ["stages/train.py"], ["tools/variant.py"]])
+def test_a_python_without_packages_and_a_script_run_by_its_path_are_one_line(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"\S+ lacks the package \w+: run make setup.*\n|run it as a module, .*: python -m \w+\.\w+\n", done.stderr
+    )

@@ -135,6 +135,28 @@ def test_a_relative_path_counts_from_the_root_and_a_tilde_is_the_home(search: Se
     search.finds("~/here")
 
 
+def test_a_variable_of_the_environment_is_replaced_in_a_path(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(search.root / "some where", FILES)
+    write(search.root / "with $signs", FILES)
+    monkeypatch.setenv("DATASETS", str(search.root))
+    monkeypatch.delenv("signs", raising=False)
+    search.finds("$DATASETS/some where")
+    search.finds("${DATASETS}/some where")
+    search.finds("with $signs")
+    assert "$NOWHERE/a (the environment has no variable NOWHERE)" in search.fails("$NOWHERE/a")
+
+
+def test_a_url_may_name_a_file_or_a_folder_here(search: Search) -> None:
+    write(search.root / "some where", FILES | {"a b.tar.gz": tar(FILES)})
+    address = (search.root / "some where").as_uri()
+    search.finds(address)
+    search.finds(f"{address}/")
+    search.finds(f"{address}/a%20b.tar.gz")
+    search.finds(address.replace("file:///", "file://localhost/"))
+    assert "/nowhere (no such file or directory)" in search.fails(f"{address}/nowhere")
+    assert "file://a/b (file:// is followed by an absolute path, with three slashes in all)" in search.fails("file://a/b")
+
+
 URLS: dict[str, tuple[str, dict[str, Answer]]] = {
     "an archive": ("/a.tar.gz", {"/a.tar.gz": content(tar(FILES))}),
     "an archive with a query and a redirect": (
@@ -203,7 +225,7 @@ def test_when_all_places_fail_the_error_names_each_with_its_reason_and_what_to_d
     write(search.root, {"wrong/set/one": b"other bytes", "page.tar.gz": b"<html>", "half.tar.gz": tar(FILES)[:-200]})
     with serving({"/a": status(404), "/b/": status(404)}) as address:
         search.built_in("package://no-such-package/a")
-        urls = [f"{address}/a", f"{address}/b/", "http://127.0.0.1:9/a", "ftp://host/a"]
+        urls = [f"{address}/a", f"{address}/b/", "http://127.0.0.1:9/a"]
         line = search.fails("nowhere/a", "wrong", "page.tar.gz", *urls, "half.tar.gz")
     for expected in (
         "no place has all files of cifar10: nowhere/a (no such file or directory); ",
@@ -212,7 +234,6 @@ def test_when_all_places_fail_the_error_names_each_with_its_reason_and_what_to_d
         "/a (HTTP 404 Not Found); ",
         "/b/ (lacks set/one, set/two and 1 more); ",
         "; http://127.0.0.1:9/a (no connection); ",
-        "; ftp://host/a (a URL begins with http:// or https://); ",
         "; half.tar.gz (",
         "; package://no-such-package/a (package no-such-package is not installed). ",
         "Put the files or their archive into data/archives/, ",
@@ -396,6 +417,22 @@ def test_no_archive_is_overwritten_or_kept_twice(search: Search, monkeypatch: py
         write(search.raw, {"a.tar.gz": body})
         keep_foreign_files()
     assert contents(search.root / "data/archives") == {"a.tar.gz": b"first", "2/a.tar.gz": b"second"}
+
+
+def test_a_folder_with_the_name_of_a_file_makes_way_for_it(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(search.root)
+    (search.raw / "set/one/empty").mkdir(parents=True)
+    write(search.raw, {"set/two/mine": b"1"})
+    keep_foreign_files("cifar10")
+    write(search.raw, FILES)
+    assert contents(search.root / "data/archives") == {"set/two/mine": b"1"}
+    write(search.root, {"data/raw/more/mine": b"2", "data/archives/more": b"a file where a folder is needed"})
+    keep_foreign_files("cifar10")
+    assert contents(search.root / "data/archives") == {
+        "set/two/mine": b"1",
+        "more": b"a file where a folder is needed",
+        "2/more/mine": b"2",
+    }
 
 
 def test_a_data_raw_that_is_a_link_is_left_alone(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

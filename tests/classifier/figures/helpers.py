@@ -17,5 +17,5 @@ def predictions(labels: list[int], predicted: list[int]) -> Predictions:
 
 def words(figure: Figure) -> list[str]:
     """All text that a figure shows."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text()]  # type: ignore[attr-defined]

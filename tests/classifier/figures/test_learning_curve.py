@@ -20,3 +20,20 @@ def test_the_learning_curve_draws_both_splits_and_marks_the_best_epoch() -> None
         assert points(training) == [(epoch.epoch, getattr(epoch, f"train_{quantity}")) for epoch in CURVE]
         assert points(validation) == [(epoch.epoch, getattr(epoch, f"validation_{quantity}")) for epoch in CURVE]
         assert points(marker) == [(2, getattr(CURVE[1], f"validation_{quantity}"))]
+
+
+def test_training_is_dashed_with_hollow_points_and_validation_solid_with_filled_points() -> None:
+    for axes in learning_curve_figure(CURVE).axes:
+        training, validation, *_ = axes.get_lines()
+        assert (training.get_linestyle(), training.get_marker(), training.get_markerfacecolor()) == ("--", "o", "white")
+        assert (validation.get_linestyle(), validation.get_marker()) == ("-", "o")
+        assert validation.get_markerfacecolor() == validation.get_color()
+
+
+def test_a_curve_of_one_epoch_has_one_tick() -> None:
+    figure = learning_curve_figure(CURVE[:1])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        (low, high), ticks = axes.get_xlim(), [tick.get_text() for tick in axes.get_xticklabels()]
+        assert (low, high) == (0.5, 1.5)
+        assert [tick for tick, place in zip(ticks, axes.get_xticks(), strict=True) if low <= place <= high] == ["1"]

@@ -21,13 +21,13 @@ def test_the_gallery_shows_the_most_confident_mistakes_first() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_gallery_takes_grey_images_and_fewer_mistakes_than_asked_for(channels: int) -> None:
     figure = gallery([0], [1], 24, channels)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert len(figure.axes) == 1
 
 
 def test_the_title_of_a_gallery_of_one_mistake_is_not_cut_off() -> None:
     figure = gallery([0], [1], most=24)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (title,) = figure.texts
     assert title.get_text().startswith("The most confident")
     assert 0 <= title.get_window_extent().x0 < title.get_window_extent().x1 <= figure.bbox.width

@@ -16,7 +16,7 @@ AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128, 3)
 def test_the_design_of_airbench_layer_by_layer() -> None:
     network = build_network(AIRBENCH, (32, 32, 3), THREE_CHANNELS, seed=0)
     block = "Conv2d MaxPool2d BatchNorm2d GELU Conv2d BatchNorm2d GELU"
-    assert layers(network) == f"Normalization Whitening GELU {block} {block} AdaptiveMaxPool2d Flatten Linear Scale"
+    assert layers(network) == f"Normalization Whitening GELU {block} {block} GlobalMaxPool Flatten Linear Scale"
 
 
 def test_the_parameters_of_airbench() -> None:

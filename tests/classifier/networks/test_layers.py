@@ -1,8 +1,13 @@
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
+from torch import nn
 
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network, fit_whitening
-from classifier.networks.layers import Normalization, Whitening
+from classifier.networks.layers import GlobalMaxPool, Normalization, Whitening
 from classifier.params import NetworkParams
 from tests.classifier.networks.helpers import THREE_CHANNELS
 
@@ -31,3 +36,40 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> 
     torch.testing.assert_close(outputs[:, :12].T @ outputs[:, :12] / len(outputs), torch.eye(12), atol=0.02, rtol=0)
     assert isinstance(network[1], Whitening)
     assert not network[1].weight.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 8, 4, 3), (5, 8, 1, 1), (1, 3, 2, 5)])
+def test_the_global_maximum_and_its_gradient_are_those_of_adaptive_pooling_also_where_maxima_are_equal(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    values = torch.randint(3, shape).to(dtype).to(memory_format=torch.channels_last)
+    results = []
+    for layer in (GlobalMaxPool(), nn.AdaptiveMaxPool2d(1)):
+        leaf = values.clone().requires_grad_()
+        maxima = layer(leaf)
+        (maxima * torch.arange(maxima.numel()).view(maxima.shape)).sum().backward()
+        results.append((maxima, leaf.grad))
+    assert results[0][0].shape == (*shape[:2], 1, 1)
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (
+            torch.rand(2, 8, 8, 3),
+            TypeError,
+            "a tensor of uint8 with values from 0 to 255, .* got torch.float32; the network norm",
+        ),
+        (torch.zeros(2, 8, 8, 3, dtype=torch.int64), TypeError, "got torch.int64"),
+        (np.zeros((2, 8, 8, 3), dtype=np.uint8), TypeError, "should be a tensor of uint8"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), ValueError, r"channels last, got \[2, 3, 8, 8\]"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8), ValueError, r"\[number, height, width, 3\], channels last, got \[8, 8, 3\]"),
+        (torch.zeros(2, 8, 8, 1, dtype=torch.uint8), ValueError, r"got \[2, 8, 8, 1\]"),
+    ],
+)
+def test_images_of_another_type_range_or_layout_are_refused(images: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Normalization((0.5,) * 3, (0.25,) * 3)(images)

@@ -1,9 +1,14 @@
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network
@@ -11,6 +16,7 @@ from classifier.networks.model_file import Model, load_model, save_model
 from classifier.networks.tensor_file import load_tensors, save_tensors
 from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_a_setting_that_is_newer_than_a_file_takes_the_value_that_the_file_impli
     content = saved_content(model, path)
     del content["settings"]["network"]["whitening"]
     save_tensors(content, path)
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"a model file without the setting network\.whitening: another version"):
         load_model(path)
     monkeypatch.setattr("classifier.networks.model_file.ADDED", {"whitening": False, "widths": ()})
     assert load_model(path).network == model.network
@@ -76,6 +82,41 @@ def test_a_setting_of_the_network_that_is_not_known_is_not_ignored(model: Model,
     save_tensors(content, path)
     with pytest.raises(InputError, match=r"classifier\.pt: a model file with the unknown setting network\.residual: "):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("image_shape", r"damaged \('image_shape'\)"),
+        ("dataset.mean", r"a model file without the setting dataset\.mean: another version"),
+        ("network.hidden_width", r"a model file without the setting network\.hidden_width: another version"),
+    ],
+)
+def test_a_setting_that_is_missing_is_named(model: Model, tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    values = content["settings"]
+    *section, last = name.split(".")
+    for key in section:
+        values = values[key]
+    del values[last]
+    save_tensors(content, path)
+    with pytest.raises(InputError, match=rf"^[^\n]*classifier\.pt: {reason}[^\n]*$"):
+        load_model(path)
+
+
+def test_weights_that_the_network_does_not_have_or_lacks_are_named(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    name = next(iter(model.weights))
+    others = {
+        f"without the weights {name}: ": {key: value for key, value in model.weights.items() if key != name},
+        "with the unknown weights 9.bias: ": model.weights | {"9.bias": torch.zeros(1)},
+        rf"with the weights {name} of shape \[2, 2\], not \[1\]: ": model.weights | {name: torch.zeros(2, 2)},
+    }
+    for reason, weights in others.items():
+        save_model(Model(weights, model.network, model.image_shape, model.dataset), path)
+        with pytest.raises(InputError, match=rf"^[^\n]*classifier\.pt: a model file {reason}[^\n]*$"):
+            load_model(path)
 
 
 def test_the_bytes_do_not_depend_on_the_name_of_the_file(model: Model, tmp_path: Path) -> None:
@@ -104,3 +145,21 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
         with pytest.raises(InputError):
             load_model(tmp_path / name)
     assert not (tmp_path / "was run").exists()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) -> None:
+    dataset = DatasetInfo(("no", "yes"), (0.4,) * channels, (0.2,) * channels)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    shape = (8, 8, channels)
+    model = Model(build_network(params, shape, dataset, seed=5).state_dict(), params, shape, dataset)
+    save_model(model, tmp_path / "models/classifier.pt")
+    pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3) if channels == 3 else (8, 8), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    code = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    with torch.inference_mode():
+        expected = model.build()(torch.from_numpy(pixels).view(1, *shape)).softmax(dim=1)[0].tolist()
+    assert shown == f"no: {expected[0]:.1%}\nyes: {expected[1]:.1%}\n"

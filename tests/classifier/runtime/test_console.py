@@ -20,14 +20,39 @@ def test_a_training_bar_asks_for_loss_and_accuracy_only_when_it_is_due(monkeypat
         bar.show(0.5, 0.25)
         assert not bar.advance(10)
         assert bar.bar.n == 150
-        bar.start_epoch(3)
+        assert not bar.advance(50)
+        bar.end_epoch()
     shown = terminal.getvalue()
     assert "epoch 2/3" in shown
     assert "loss 0.500, accuracy 0.250" in shown
     assert "epoch 3/3" in shown
 
 
-def test_without_a_terminal_a_training_bar_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_training_bar_shows_a_line_when_there_was_none_for_30_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with TrainingBar(epochs=3, images=5000, done=6000) as bar:
+        now += 29
+        assert not bar.advance(1000)
+        now += 11
+        assert bar.advance(1000)
+        bar.show(0.5, 0.25)
+        line = "train: epoch 2/3, 3,000 of 5,000 images: loss 0.500, accuracy 0.2500; 50 images/s, 02:20 left\n"
+        assert capsys.readouterr().out == line
+        now += 20
+        assert not bar.advance(2000)
+        bar.end_epoch()
+        now += 20
+        assert not bar.advance(1000), "the line of the epoch came 20 seconds ago"
+        now += 20
+        assert bar.advance(4000)
+        bar.show(0.5, 0.25)
+        assert capsys.readouterr().out.startswith("train: epoch 3/3, 5,000 of 5,000 images: ")
+
+
+def test_without_a_terminal_a_short_training_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingBar(epochs=1, images=10) as bar:
         assert not bar.advance(10)
         log("train: a line")

@@ -9,7 +9,7 @@ import pytest
 
 from classifier.runtime.download import Download, DownloadError, NotFoundError, file_name
 from tests.conftest import ROOT
-from tests.servers import ResumableFile, content, redirect, serving, slow, status
+from tests.servers import ResumableFile, content, redirect, self_signed, serving, slow, status
 
 BODY = bytes(range(256)) * 400  # more than a chunk
 
@@ -188,3 +188,57 @@ def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(t
 )
 def test_the_name_of_a_file_is_the_last_part_of_its_location(location: str, name: str) -> None:
     assert file_name(location) == name
+
+
+def fails(url: str, folder: Path) -> str:
+    with pytest.raises(DownloadError) as caught:
+        Download(url, folder / "downloads").fetch()
+    assert not isinstance(caught.value, NotFoundError)
+    return str(caught.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_named_and_may_be_declared_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = self_signed(tmp_path / "a.pem")
+    with serving({"/a": content(b"abc")}, pem) as address:
+        assert fails(f"{address}/a", tmp_path) == (
+            "its certificate is not trusted: self-signed certificate; REQUESTS_CA_BUNDLE may name a file of further authorities"
+        )
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+        assert Download(f"{address}/a", tmp_path / "downloads").fetch().read_bytes() == b"abc"
+        other_name = address.replace("127.0.0.1", "localhost")
+        assert "not trusted: Hostname mismatch, certificate is not valid for 'localhost';" in fails(f"{other_name}/a", tmp_path)
+
+
+def test_an_expired_certificate_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = self_signed(tmp_path / "a.pem", days=-1)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    with serving({"/a": content(b"abc")}, pem) as address:
+        assert "its certificate is not trusted: certificate has expired;" in fails(f"{address}/a", tmp_path)
+
+
+def test_a_server_that_does_not_speak_tls_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    with serving({}) as address:
+        assert fails(f"{address.replace('http:', 'https:')}/a", tmp_path).startswith("no TLS connection: ")
+    assert fails("https://127.0.0.1:9/a", tmp_path) == "no connection"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_is_named(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    line = fails(f"{scheme}://example.invalid/a", tmp_path)
+    assert line == "no connection through the proxy: Connection refused; see HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
+
+
+def test_a_proxy_that_refuses_is_no_server_that_lacks_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serving({"http://example.invalid/a": status(407)}) as address:
+        monkeypatch.setenv("http_proxy", address)
+        monkeypatch.setenv("https_proxy", address)
+        assert fails("http://example.invalid/a", tmp_path) == "HTTP 407 Proxy Authentication Required"
+        line = fails("https://example.invalid/a", tmp_path)
+    assert line == "no connection through the proxy: 501 Unsupported method; see HTTPS_PROXY, HTTP_PROXY, NO_PROXY"

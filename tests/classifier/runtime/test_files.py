@@ -199,3 +199,9 @@ def test_a_missing_or_damaged_file_says_which_stage_to_run(tmp_path: Path) -> No
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), read_output(tmp_path, "train"):
         raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)), read_output(tmp_path, "train"):
+        raise error

@@ -51,7 +51,11 @@ def test_a_stopped_stage_is_one_line(number: signal.Signals) -> None:
     [
         ('InputError("params.yaml: wrong")', "some: params.yaml: wrong"),
         ('OSError(28, "No space left on device", "model.pt")', "some: model.pt: No space left on device"),
-        ('OSError("no number")', "some: no number"),
+        ('OSError(28, "No space left on device")', "some: No space left on device"),
+        (
+            'PermissionError(13, "Permission denied", "data/processed/train.safetensors")',
+            "some: data/processed/train.safetensors: Permission denied",
+        ),
         ("MemoryError", "some: out of memory"),
         ('RuntimeError("CUDA out of memory. Tried")', "some: out of memory"),
     ],
@@ -70,6 +74,17 @@ def test_an_error_that_the_user_can_fix_is_one_line(error: str, line: str) -> No
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import classifier.missing", "ModuleNotFoundError: No module named 'classifier.missing'"),
         ('raise RuntimeError("shapes differ")', "RuntimeError: shapes differ"),
+        ('raise OSError("no number")', "OSError: no number"),
+        ("os.close(999)", "OSError: [Errno 9] Bad file descriptor"),
+        ("os.kill(2**22 + 1, 0)", "ProcessLookupError: [Errno 3] No such process"),
+        (
+            "import subprocess; open(subprocess.__file__ + 'x')",
+            f"FileNotFoundError: [Errno 2] No such file or directory: '{subprocess.__file__}x'",
+        ),
+        (
+            "with atomic_outputs() as place:\n        place(Path('x.json'))\n        os.kill(2**22 + 1, 0)",
+            "ProcessLookupError: [Errno 3] No such process",
+        ),
     ],
 )
 def test_a_bug_keeps_its_traceback(statement: str, last: str) -> None:
@@ -82,7 +97,7 @@ def test_a_bug_keeps_its_traceback(statement: str, last: str) -> None:
 def test_a_python_without_the_packages_names_make_setup() -> None:
     status, line = run("import torch", flags=("-S",))
     assert status == 1
-    assert line == f"some: {sys.executable} lacks the package torch: run make setup, then source .venv/bin/activate\n"
+    assert line == f"some: {sys.executable} lacks the package torch: run make setup, then . .venv/bin/activate\n"
 
 
 def test_a_signal_that_an_import_swallows_still_ends_the_stage() -> None:
@@ -133,6 +148,17 @@ def test_ignored_signals_stay_ignored() -> None:
     program = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom classifier.runtime.stage import stage\n"
     program += 'with stage("some", None):\n    signal.raise_signal(signal.SIGHUP)'
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_signal_that_was_held_back_while_the_stage_started_again_stops_it() -> None:
+    program = f"""{START}
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+with stage("some", None):
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "some: interrupted\n")
 
 
 def test_deferred_signals_take_effect_once_at_the_end_of_the_outer_block() -> None:

@@ -97,6 +97,22 @@ def test_any_damage_is_noticed_and_the_file_renamed_with_a_line(
     assert checkpoint.load() is not None
 
 
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied", "train.pt"), MemoryError(), OSError(5, "I/O error")]
+)
+def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged_and_stays(
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: Path) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(Path, "read_bytes", fail)
+        checkpoint.load()
+    assert capsys.readouterr().out == ""
+    assert checkpoint.load() is not None
+
+
 def test_a_failure_to_save_keeps_the_checkpoint_before(checkpoint: Checkpoint) -> None:
     with pytest.raises(Exception, match="pickle"):
         checkpoint.save({"step": lambda: None})

@@ -188,6 +188,56 @@ def test_an_image_size_that_the_network_cannot_take_is_refused_at_the_start() ->
         start(dataclasses.replace(PARAMS, image_sizes=(8, 1)))
 
 
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("message", ["CUDA out of memory. Tried to allocate", "DefaultCPUAllocator: can't allocate memory"])
+def test_a_lack_of_memory_is_not_blamed_on_the_image_sizes(monkeypatch: pytest.MonkeyPatch, message: str, at: int) -> None:
+    forward, calls = nn.Linear.forward, 0
+
+    def fail(self: nn.Linear, values: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise RuntimeError(message)
+        return forward(self, values)
+
+    monkeypatch.setattr(nn.Linear, "forward", fail)
+    with pytest.raises(RuntimeError, match="memory"):
+        start(dataclasses.replace(PARAMS, image_sizes=(8,)))
+
+
+def test_an_error_that_every_image_size_raises_is_not_blamed_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Tensor:
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+
+    monkeypatch.setattr(nn.Linear, "forward", fail)
+    with pytest.raises(RuntimeError, match="cuDNN error"):
+        start(dataclasses.replace(PARAMS, image_sizes=(8,)))
+
+
+@pytest.mark.parametrize("design", ["study", "airbench"])
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 6), (2, 3), (6, 1)])
+def test_a_batch_of_one_image_is_refused_where_batch_normalisation_sees_a_single_pixel(
+    design: Literal["study", "airbench"], batch_size: int, count: int
+) -> None:
+    params = dataclasses.replace(PARAMS, batch_size=batch_size)
+    single, several = ((4,) * 6, (4,) * 4) if design == "study" else ((4,) * 3, (4, 8))
+
+    def train(widths: tuple[int, ...], **changes: Any) -> None:
+        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3)
+        network = build_network(settings, (8, 8, 1), DESCRIPTION, 0)
+        Training(
+            network, easy_split(count, 1), easy_split(6, 2), NO_AUGMENTATION, dataclasses.replace(params, **changes), CPU
+        ).run_epoch(ignore)
+
+    train(several)
+    line = rf"^params\.yaml: train\.batch_size: should give batches of 2 .*, got {batch_size} with {count} training images$"
+    with pytest.raises(InputError, match=line):
+        train(single)
+    if design == "airbench":
+        with pytest.raises(InputError, match=line):
+            train(several, image_sizes=(8, 4))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_a_frozen_convolution_stays_as_it_is_and_the_others_go_on_learning(optimizer: Literal["adam", "sgd", "muon"]) -> None:
     params = dataclasses.replace(PARAMS, epochs=4, optimizer=optimizer, freeze=(0.25, 0.5, 0.5))
