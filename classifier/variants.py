@@ -15,8 +15,8 @@ VARIANTS = Path("variants")
 SOURCES = "data.sources"
 NAME_BYTES = 160  # of an experiment's name, to which suffixes are added: file systems take 255
 
-# git help check-ref-format: space, control and some other characters, two dots, @{, a dot or .lock at the end.
-_UNFIT = re.compile(r"(?:[\x00-\x20\x7f~^:?*\[\\/]|\.\.+|@\{|\.\Z|\.lock\Z)+")
+# git help check-ref-format: space, control and some other characters, two dots, @{, a dot or .lock at the end; and for DVC ].
+_UNFIT = re.compile(r"(?:[\x00-\x20\x7f~^:?*\[\]\\/]|\.\.+|@\{|\.\Z|\.lock\Z)+")
 
 
 def variant_names() -> list[str]:
@@ -86,7 +86,7 @@ def experiment_name(variant: str, overrides: Sequence[str]) -> str:
         return variant
     full = "-".join([variant, *overrides])
     name = _UNFIT.sub("-", full).encode()[:NAME_BYTES].decode(errors="ignore")
-    return name if name == full else f"{name}-{sha256(full.encode()).hexdigest()[:7]}"
+    return name if name == full else f"{name.rstrip('-')}-{sha256(full.encode()).hexdigest()[:7]}"
 
 
 def edited(committed: Any, workspace: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def main() -> None:
     with stage("evaluate", __doc__):
         import numpy as np
 
+        from classifier.data.sources import verify_shape
         from classifier.data.split import load_split
         from classifier.networks.device import as_tensor, choose_device
         from classifier.networks.inference import predict
@@ -40,6 +41,7 @@ def main() -> None:
 
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
+        verify_shape(params.data.name, test.images.shape[1:])
         device = choose_device(params.train.device, "float32")
         log(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
         network = model.build().to(device.name)

@@ -28,6 +28,7 @@ def main() -> None:
 
         load = Load()  # before PyTorch is imported
 
+        from classifier.data.sources import verify_shape
         from classifier.data.split import load_dataset_info, load_split
         from classifier.networks.build import build_network, fit_whitening, parameter_count
         from classifier.networks.device import as_tensor, choose_device
@@ -45,6 +46,7 @@ def main() -> None:
         train, validation, dataset = load_split(TRAIN), load_split(VALIDATION), load_dataset_info(DATASET)
         device = choose_device(params.train.device, params.train.precision)
         shape, epochs = train.images.shape[1:], params.train.epochs
+        verify_shape(params.data.name, shape)
         network = build_network(params.network, shape, dataset, params.train.seed)
         fit_whitening(network, as_tensor(train.images))
         parameters = parameter_count(network)

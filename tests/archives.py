@@ -34,7 +34,7 @@ def cifar10_batches(images_per_class: int = 2) -> dict[str, Any]:
 def register(monkeypatch: pytest.MonkeyPatch, name: str, files: Mapping[str, bytes], places: tuple[str, ...] = ()) -> None:
     """Make these files, by their paths in data/raw, a data set of the registry."""
     entries = tuple(File(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items())
-    monkeypatch.setitem(DATA_SETS, name, DataSet(entries, places))
+    monkeypatch.setitem(DATA_SETS, name, DataSet(entries, places, (32, 32, 3)))
 
 
 def tiny_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, batches: dict[str, Any] | None = None) -> dict[str, bytes]:

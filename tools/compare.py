@@ -95,10 +95,11 @@ def load(revision: str) -> Result:
     experiment = None if revision == "workspace" else experiments.find(revision)
     commit = experiment.commit if experiment else None if revision == "workspace" else revision
     try:
-        files = DVCFileSystem(rev=commit)
+        files = DVCFileSystem(rev=commit, subrepos=True)
+        prefix = experiments.git("rev-parse", "--show-prefix") if commit else ""
         with tempfile.TemporaryDirectory() as folder:
             for name in ("params.yaml", "dvc.lock", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
-                files.get_file(name, str(Path(folder, Path(name).name)))
+                files.get_file(prefix + name, str(Path(folder, Path(name).name)))
             train, test = (json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "test"))
             params, lock = (read_yaml(Path(folder, name)) for name in ("params.yaml", "dvc.lock"))
             if keys := outdated(lock, params):

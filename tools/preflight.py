@@ -92,7 +92,8 @@ def check_names(names: Iterable[str]) -> None:
         Saying in one line what to do.
     """
     for name in names:
-        if "/" in name or len(name.encode()) > NAME_BYTES or not _git("check-ref-format", "--normalize", f"refs/exps/{name}"):
+        fits = len(name.encode()) <= NAME_BYTES and not {"/", "]"} & set(name)
+        if not fits or not _git("check-ref-format", "--normalize", f"refs/exps/{name}"):
             raise InputError(f"{name!r} cannot name an experiment (see git help check-ref-format): rename the variant's file")
         if name == "workspace" or (_git("rev-parse", "--verify", f"{name}^{{commit}}") and not find(name)):
             raise InputError(f"{name} is a branch, a tag or a name of Git's or DVC's already: rename the variant's file")

@@ -107,7 +107,7 @@ def locked(names: Iterable[str], interrupted: threading.Event) -> Iterator[None]
     """Hold the lock of each experiment, so that no other process runs it meanwhile; wait for one that does."""
     with ExitStack() as stack:
         for name in sorted(names):
-            lock = FileLock(Path(".dvc/tmp", f"{name}.lock"), timeout=0)
+            lock = FileLock(Path(".dvc/tmp", f"experiment-{name}.lock"), timeout=0)
             with suppress(Timeout):
                 lock.acquire()
             if not lock.is_locked:
@@ -192,9 +192,10 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: thre
 def export(name: str, folder: Path) -> None:
     """Copy metrics and plots of an experiment into a folder, in place of what is there."""
     if experiment := find(name):
+        files, prefix = DVCFileSystem(rev=experiment.commit, subrepos=True), git("rev-parse", "--show-prefix")
         with tempfile.TemporaryDirectory() as new:
             for part in ("metrics", "plots"):
-                DVCFileSystem(rev=experiment.commit).get(part, str(Path(new, part)), recursive=True)
+                files.get(prefix + part, str(Path(new, part)), recursive=True)
                 shutil.rmtree(folder / part, ignore_errors=True)
                 shutil.copytree(Path(new, part), folder / part)
 

@@ -31,6 +31,7 @@ class DataSet:
 
     files: tuple[File, ...]
     places: tuple[str, ...]
+    image_shape: tuple[int, int, int]  # rows, columns, channels
 
 
 BATCHES = "cifar-10-batches-py"  # where torchvision looks for CIFAR-10
@@ -53,9 +54,11 @@ DATA_SETS = {
             "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
             "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",  # 70 kB/s since June 2026: pytorch/vision#9536
         ),
+        image_shape=(32, 32, 3),
     ),
     "digits": DataSet(  # ships inside scikit-learn, the same in every release so far
         files=(File("digits.csv", 264_712, "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"),),
         places=("package://scikit-learn/sklearn/datasets/data/digits.csv.gz",),
+        image_shape=(8, 8, 1),
     ),
 }

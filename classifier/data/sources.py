@@ -343,6 +343,17 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def verify_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Check that images of this shape may be those of the data set, as a stage run by hand may find those of another."""
+    expected = DATA_SETS[name].image_shape
+    if shape != expected:
+        got, should = ("x".join(map(str, each)) for each in (shape, expected))
+        raise InputError(
+            f"data/processed: images of {got}, but data.name in params.yaml is {name}, whose images are {should}; run the "
+            "download and preprocess stages first: dvc repro preprocess"
+        )
+
+
 def keep_foreign_files(downloading: str = "") -> None:
     """Move files that users put into `data/raw` to `data/archives`, since DVC empties an output before it runs its stage.
 

@@ -181,7 +181,7 @@ def _is_gone(process: int, entry: Path) -> bool:
 
 
 def _output_of(filename: str | bytes | os.PathLike[str] | None, outputs: Mapping[Path, Path]) -> str | None:
-    """Return the output to which an error of a temporary path belongs; an error without a path is attributed to the output opened last."""
+    """Return the output that an error of a temporary path is about; one without a path is about the output opened last."""
     if filename is None:
         return str([*outputs.values()][-1]) if outputs else None
     name = Path(os.fsdecode(filename))

@@ -103,9 +103,9 @@ def test_a_seed_out_of_range_is_refused(seed: int) -> None:
         ([], "mine"),
         (["train.epochs=3"], "mine-train.epochs=3"),
         (["train.epochs=3", "data.seed=1"], "mine-train.epochs=3-data.seed=1"),
-        (["network.widths=[8, 16]"], "mine-network.widths=-8,-16]-HASH"),
-        (["network.widths=[8,16]"], "mine-network.widths=-8,16]-HASH"),
-        (["data.sources=[../a b]"], "mine-data.sources=-a-b]-HASH"),
+        (["network.widths=[8, 16]"], "mine-network.widths=-8,-16-HASH"),
+        (["network.widths=[8,16]"], "mine-network.widths=-8,16-HASH"),
+        (["data.sources=[../a b]"], "mine-data.sources=-a-b-HASH"),
         ([f"data.sources=[{'é' * 200}]"], f"mine-data.sources=-{'é' * 70}-HASH"),
     ],
 )
@@ -118,7 +118,7 @@ def test_an_override_is_in_the_name_as_far_as_git_can_hold_it(overrides: list[st
 def test_every_name_is_one_that_git_can_hold_and_tells_its_overrides_apart(overrides: list[str]) -> None:
     name = experiment_name("mine", overrides)
     assert check_ref_format(Ref(f"refs/exps/{name}".encode()))
-    assert "/" not in name
+    assert not {"/", "]"} & set(name)
     assert len(name.encode()) <= 180
     assert experiment_name("mine", [*overrides, "a"]) != name
 

@@ -7,12 +7,14 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from classifier.params import read_params
+from classifier.params import parse_yaml, read_params
+from classifier.variants import merge
 from tests import archives
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
@@ -219,7 +221,7 @@ def test_a_source_that_is_gone_or_wrong_keeps_the_data_that_was_there(repository
 def test_another_place_mirror_or_data_set_runs_nothing_and_gives_the_same_files(repository: Repository) -> None:
     before = (repository.folder / "dvc.lock").read_text()
     repository.replace("classifier/data/registry.py", "https://zenodo.org/", "https://mirror.example.org/")
-    repository.replace("classifier/data/registry.py", "DATA_SETS = {", 'DATA_SETS = {"other": DataSet((), ()), ')
+    repository.replace("classifier/data/registry.py", "DATA_SETS = {", 'DATA_SETS = {"other": DataSet((), (), (1, 1, 1)), ')
     repository.replace("classifier/data/sources.py", "no place has", "none of the places has")
     zipped = gzip.compress((repository.folder / "data/raw/digits.csv").read_bytes())
     with serving({"/get?file=7": redirect("/digits.csv.gz"), "/digits.csv.gz": content(zipped)}) as address:
@@ -246,7 +248,7 @@ def test_from_one_data_set_to_another_and_back_nothing_is_downloaded_twice(repos
     digest = hashlib.sha256(file.body).hexdigest()
     with serving({"/cifar": file}) as address:
         registry = repository.folder / "classifier/data/registry.py"
-        entry = f"DataSet((File('cifar', {len(file.body)}, '{digest}'),), ('{address}/cifar',))"
+        entry = f"DataSet((File('cifar', {len(file.body)}, '{digest}'),), ('{address}/cifar',), (1, 1, 1))"
         registry.write_text(f"{registry.read_text()}\nDATA_SETS['cifar10'] = {entry}\n")
         repository.commit("A tiny data set")
         for run in range(2):
@@ -268,8 +270,8 @@ def test_what_a_user_put_into_data_raw_is_moved_and_used(repository: Repository)
     shutil.rmtree(repository.folder / ".dvc/cache")
     repository.replace("classifier/data/registry.py", "package://scikit-learn/", "package://no-such-package/")
     archives.write(repository.folder, {"data/raw/digits.csv.gz": packed, "data/raw/notes.txt": b"mine"})
-    first, second = re.findall(r"^repro:.*\n\t@(.*)\n\t@(.*)\n", (repository.folder / "Makefile").read_text(), re.MULTILINE)[0]
-    output = repository.run(*shlex.split(first)) + repository.run(*shlex.split(second), "download")
+    (command,) = re.findall(r"^repro:.*\n\t@(.*)\n", (repository.folder / "Makefile").read_text(), re.MULTILINE)
+    output = repository.run(*shlex.split(command), "download")
     assert "moved digits.csv.gz, notes.txt from data/raw to data/archives" in output
     assert "verified all files of digits from data/archives" in output
     assert (repository.folder / "data/archives/notes.txt").read_bytes() == b"mine"
@@ -324,20 +326,122 @@ def test_every_comment_of_params_survives_an_experiment_in_the_workspace(reposit
 
 
 def test_a_variant_leaves_the_workspace_as_it_is(repository: Repository) -> None:
-    repository.set("plot.mistakes", "12")
     before = repository.content([*FILES, "params.yaml", "dvc.lock"])
-    repository.python("tools.variant", "digits", "--export", "demo", "--set-param", "train.epochs=3")
+    name = "digits-train.epochs=3"
+    output = repository.python("tools.variant", "digits", "--export", "demo", "--set-param", "train.epochs=3")
+    assert output.endswith(f"variant: done; to compare: python -m tools.compare {name}\n")
+    assert f"variant: {name}: done; dvc exp apply {name} " in output
     assert repository.content(before) == before
     demo = repository.json("demo/metrics/train.json")
     assert demo["best_epoch"] <= 3
-    summary = repository.python("tools.summary", "demo", "digits")
+    summary = repository.python("tools.summary", "demo", name)
     assert "Test accuracy" in summary
     named = re.findall(r"dvc (plots diff .*?|params diff .*?)  ", summary)
     assert len(named) == 2
     for command in named:
         repository.dvc(*command.split())
     # A new clone has no curve of the workspace, so a page without the experiment's would be empty.
-    assert "digits" in (repository.folder / "dvc_plots/index.html").read_text()
-    differences = json.loads(repository.dvc("params", "diff", "workspace", "digits", "--json"))["params.yaml"]
+    assert name in (repository.folder / "dvc_plots/index.html").read_text()
+    differences = json.loads(repository.dvc("params", "diff", "workspace", name, "--json"))["params.yaml"]
     assert differences["train.epochs"] == {"old": 2, "new": 3, "diff": 1}
-    assert "plot.mistakes" not in differences
+
+
+def test_a_variant_means_the_same_whatever_is_edited_in_params(repository: Repository) -> None:
+    (repository.folder / "variants/mine.yaml").write_text("plot:\n  mistakes: 3\n")
+    committed = parse_yaml((repository.folder / "params.yaml").read_text(), "params.yaml")
+    for key, value in {"train.epochs": "1", "network.widths": "[4]", "evaluate.views": "mirrored"}.items():
+        repository.set(key, value)
+    repository.set("data.sources", "[elsewhere]")
+    output = repository.python("tools.variant", "mine")
+    assert "variant: params.yaml is edited (network.widths, train.epochs, evaluate.views), but variants build on the" in output
+    assert ran(output) == ["plot"], "everything else is that of the commit"
+    params = parse_yaml(repository.experiment("mine").read_text("params.yaml"), "params.yaml")
+    assert params == merge(committed, {"plot": {"mistakes": 3}, "data": {"sources": ["elsewhere"]}})
+    assert ran(repository.python("tools.variant", "mine")) == []
+
+
+def test_make_repro_checks_params_before_dvc_finds_nothing_changed(repository: Repository) -> None:
+    repository.replace("params.yaml", "\nevaluate:", "\nevalute:")
+    output = repository.python("tools.repro", fails=True)
+    assert output.startswith("repro: params.yaml: evalute: unknown key; the file takes data, network")
+    assert output.count("\n") == 1
+
+
+def test_make_repro_repairs_what_a_kill_or_a_full_disk_left(repository: Repository) -> None:
+    (repository.folder / ".dvc/tmp/rwlock").write_text("")
+    (entry, *_) = [path for path in (repository.folder / ".dvc/cache/runs").glob("*/*/*") if "stages.train" in path.read_text()]
+    entry.write_text(entry.read_text().partition("outs:")[0])
+    output = repository.python("tools.repro")
+    assert output.startswith("repro: removed .dvc/tmp/rwlock, damaged when a run was killed or the disk was full\n")
+    assert f"repro: removed {entry}, damaged" in output
+    assert "Test accuracy" in output
+    repository.dvc("repro")
+
+
+def test_make_repro_that_is_interrupted_ends_with_how_to_continue(repository: Repository) -> None:
+    before = repository.content(FILES)
+    repository.set("train.epochs", "100000")
+    with repository.start("tools.repro") as running:
+        assert running.stdout
+        output = ""
+        while "train: epoch 1/" not in output:
+            line = running.stdout.readline()
+            assert line, output
+            output += line
+        running.send_signal(signal.SIGINT)
+        output += running.stdout.read()
+    assert running.returncode == 130
+    assert "train: interrupted\n" in output
+    assert output.endswith("repro: interrupted; make repro or dvc repro continues where it stopped\n")
+    assert repository.content(FILES) == before
+
+
+def test_a_link_to_another_disk_is_refused_before_the_training(repository: Repository, tmp_path: Path) -> None:
+    shutil.move(repository.folder / "models", tmp_path / "disk")
+    (repository.folder / "models").symlink_to(tmp_path / "disk")
+    output = repository.dvc("repro", "--force", "train", fails=True)
+    assert "download: models is a link to" in output
+    assert "train: epoch" not in output
+
+
+def test_in_a_sub_folder_of_a_git_repository_a_variant_is_run_and_exported(repository: Repository, tmp_path: Path) -> None:
+    whole = repository.at(tmp_path / "whole")
+    project = repository.at(whole.folder / "project")
+    shutil.copytree(repository.folder, project.folder)
+    shutil.rmtree(project.folder / ".git")
+    whole.run("git", "init", "--quiet")
+    whole.run("git", "config", "user.name", "Tester")
+    whole.run("git", "config", "user.email", "tester@example.com")
+    whole.commit("Start")
+    (project.folder / "variants/mine.yaml").write_text("plot:\n  mistakes: 3\n")
+    assert ran(project.python("tools.variant", "mine", "--export", "demo")) == ["plot"]
+    assert (project.folder / "demo/plots/mistakes.png").exists()
+    assert ran(project.python("tools.variant", "mine")) == []
+    project.python("tools.compare", "mine", "workspace")
+
+
+@pytest.mark.slow
+def test_after_the_cache_was_emptied_a_variant_runs_again(repository: Repository) -> None:
+    command = ["tools.variant", "digits", "-S", "train.epochs=1", "--export", "demo"]
+    repository.python(*command)
+    repository.dvc("gc", "--workspace", "--force")
+    assert "train" in ran(repository.python(*command))
+    assert ran(repository.python(*command)) == []
+
+
+@pytest.mark.slow
+def test_a_variant_of_a_long_name_can_be_trained(repository: Repository) -> None:
+    name = "ж" * 48
+    (repository.folder / f"variants/{name}.yaml").write_text("train:\n  epochs: 1\n")
+    repository.environment = repository.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
+    assert "train" in ran(repository.python("tools.variant", name))
+
+
+@pytest.mark.slow
+def test_the_same_variant_started_twice_runs_once(repository: Repository) -> None:
+    (repository.folder / "variants/mine.yaml").write_text("train:\n  epochs: 3\n")
+    runs = [repository.start("tools.variant", "mine") for _ in range(2)]
+    outputs = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert [len(ran(output)) > 0 for output in outputs].count(True) == 1
+    assert "mine is being run by another process: waiting for its end" in "".join(outputs)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from classifier.params import parse_yaml
+from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
 
 STUDY = ["initial", "batchnorm", "augmented"]
@@ -83,10 +84,11 @@ def test_a_failed_experiment_does_not_keep_the_others_from_their_names(study: Re
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     (copy.folder / "variants/deep.yaml").write_text("network:\n  widths: [8, 8, 8, 8, 8, 8, 8, 8, 8, 8]\n")
     output = copy.python("tools.variant", "deep", "initial", "--jobs", "2", "-S", "plot.mistakes=3", fails=True)
-    assert output.endswith("variant: failed: deep; see the output above and the logs in logs\n")
-    assert "failed" in (copy.folder / "logs/deep.log").read_text()
-    assert sorted(experiments(copy)) == sorted(STUDY)
-    assert copy.experiment("initial").read_text("params.yaml").count("mistakes: 3") == 1
+    assert output.endswith("variant: failed: deep-plot.mistakes=3; see the output above and the logs in logs\n")
+    assert "failed" in (copy.folder / "logs/deep-plot.mistakes=3.log").read_text()
+    name = "initial-plot.mistakes=3"
+    assert sorted(experiments(copy)) == sorted([*STUDY, name])
+    assert copy.experiment(name).read_text("params.yaml").count("mistakes: 3") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -95,9 +97,7 @@ def test_an_interruption_ends_every_job(study: Repository, tmp_path: Path, numbe
     before = experiments(copy)
     shutil.rmtree(copy.folder / ".dvc/tmp/exps/standalone")  # may hold what the run that was killed left
     command = ["tools.variant", "initial", "batchnorm", "augmented", "--jobs", "2", "-S", "train.epochs=900"]
-    logs = [copy.folder / f"logs/{name}.log" for name in ("initial", "batchnorm")]
-    for log in logs:
-        log.unlink()
+    logs = [copy.folder / f"logs/{name}-train.epochs=900.log" for name in ("initial", "batchnorm")]
     with copy.start(*command) as running:
         while not all(log.exists() and "train: epoch 1/" in log.read_text() for log in logs):
             assert running.poll() is None
@@ -119,7 +119,7 @@ def test_a_list_of_a_variant_reaches_dvc_intact(study: Repository, tmp_path: Pat
     sources = ["https://localhost:1/a.tar.gz?b=c&d=e,f", "../données d'été", "C:\\data\\"]
     (copy.folder / "variants/elsewhere.yaml").write_text(json.dumps({"data": {"sources": sources}}))
     assert ran(copy.python("tools.variant", "elsewhere", "-S", "train.learning_rate=1e-5")) == ["train", "evaluate", "plot"]
-    params = parse_yaml(copy.experiment("elsewhere").read_text("params.yaml"), "params.yaml")
+    params = parse_yaml(copy.experiment("elsewhere-train.learning_rate=1e-5").read_text("params.yaml"), "params.yaml")
     assert params["data"]["sources"] == sources
     assert params["train"]["learning_rate"] == 1e-5
 
@@ -222,6 +222,7 @@ def test_a_change_of_code_or_params_runs_a_variant_again(study: Repository, tmp_
     copy.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
     copy.set("plot.confusions", "3")
+    copy.commit("Fewer confusions")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
 
 
@@ -246,10 +247,11 @@ def test_a_second_clone_gets_models_and_plots_through_a_remote_without_training(
     study.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
     study.run("git", "push", "--quiet", "origin", "main")
     study.dvc("exp", "push", "origin", *STUDY)
+    documented = re.findall(r"^(dvc pull.*?)(?: +#.*)?$", (ROOT / "docs/sharing.md").read_text(), re.MULTILINE)
 
     study.run("git", "clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "clone"))
     clone = study.at(tmp_path / "clone")
-    clone.dvc("exp", "pull", "origin", *STUDY)
+    clone.run("sh", "-ec", "\n".join(documented))
     pulled = experiments(clone)
     assert ran(clone.python("tools.variant", *STUDY)) == []
     assert experiments(clone) == pulled, "the same files, so the same experiments"

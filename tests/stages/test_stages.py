@@ -459,6 +459,14 @@ def test_help_says_what_a_stage_reads_and_writes(
     assert "writes " in shown
 
 
+def test_data_of_another_data_set_than_params_name_is_refused(workspace: Workspace) -> None:
+    workspace.run("download", "preprocess", "train")
+    workspace.values["data"]["name"] = "digits"
+    for stage in ("train", "evaluate"):
+        line = workspace.fails(stage)
+        assert "images of 32x32x3, but data.name in params.yaml is digits, whose images are 8x8x1; run the download" in line
+
+
 def test_no_setting_of_matplotlib_from_outside_changes_the_pictures(workspace: Workspace) -> None:
     workspace.run(*ALL)
     pictures = {name: workspace.files()[name] for name in OUTPUTS["plot"]}

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, parameters
 from tools.experiments import dvc, git
 from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
 
@@ -37,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         git("config", "user.name", "Tester")
         git("config", "user.email", "tester@example.com")
         dvc("init")
-        Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+        Path("params.yaml").write_text(parameters())
         Path("dvc.yaml").write_text(STAGE)
         for module in ("classifier/__init__.py", "stages/train.py"):
             Path(module).parent.mkdir()
@@ -139,7 +140,7 @@ def test_a_cache_whose_path_is_not_ascii_is_refused(repository: Path, tmp_path: 
     check()
 
 
-@pytest.mark.parametrize("name", ["HEAD", "workspace", "main", "v1", "a name", "two..dots", ".hidden", "x.lock", "a" * 201])
+@pytest.mark.parametrize("name", ["HEAD", "workspace", "main", "v1", "a name", "a..b", ".hidden", "a]", "x.lock", "a" * 201])
 def test_a_name_that_git_or_dvc_would_take_for_something_else_is_refused(name: str) -> None:
     git("tag", "v1")
     with refused("rename the variant's file"):
@@ -273,3 +274,12 @@ def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
         process.stdout.readline()
         assert running_dvc() == []
         process.kill()
+
+
+@pytest.mark.parametrize("command", [["-S", "-m", "tools.variant", "digits"], ["stages/train.py"], ["tools/variant.py"]])
+def test_a_python_without_packages_and_a_script_run_by_its_path_are_one_line(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"\S+ lacks the package \w+: run make setup.*\n|run it as a module, .*: python -m \w+\.\w+\n", done.stderr
+    )
