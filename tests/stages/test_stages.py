@@ -378,15 +378,21 @@ def test_a_training_that_restarts_to_let_its_threads_wait_differently_ends_with_
     assert len({process for process, _ in starts}) == 1, "the same process for DVC"
 
 
-def test_another_number_of_epochs_starts_over_and_says_why(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def fill_disk(patch: pytest.MonkeyPatch) -> None:
+    """Leave no room for the model, so that the checkpoint of a whole training stays."""
+
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    patch.setattr("classifier.networks.model_file.save_model", full_disk)
+
+
+def test_another_number_of_epochs_starts_over_and_says_why(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     workspace.run("download", "preprocess")
     with monkeypatch.context() as patch:
-        patch.setattr("classifier.networks.model_file.save_model", full_disk)
+        fill_disk(patch)
         assert "No space left on device" in workspace.fails("train")
     workspace.values["train"]["epochs"] = 3
     workspace.run("train")
@@ -396,12 +402,9 @@ def test_another_number_of_epochs_starts_over_and_says_why(
 def test_a_checkpoint_of_another_model_of_processor_starts_over_and_says_why(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     workspace.run("download", "preprocess")
     with monkeypatch.context() as patch:
-        patch.setattr("classifier.networks.model_file.save_model", full_disk)
+        fill_disk(patch)
         patch.setattr("classifier.networks.device.processor_model", lambda: "Other CPU")
         workspace.fails("train")
     workspace.run("train")
