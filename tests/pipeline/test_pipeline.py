@@ -295,7 +295,7 @@ def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(ma
     made.dvc("plots", "show")
     page = (made.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
-    for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
+    for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split", "Mistakes on the test split"):
         assert re.search(rf'"text": "{title}"', page), title
     assert "<DVC_METRIC" not in page
     pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
