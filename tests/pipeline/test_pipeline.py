@@ -182,7 +182,7 @@ def test_an_error_in_a_script_itself_loses_no_output(repository: Repository) -> 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be a valid integer, got "abc"'),
+        ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be an integer from 1 to 1000000, got "abc"'),
         ("network.widths", "[4,4,4,4,4,4,4,4]", "train: params.yaml: network.widths: 8 widths"),
     ],
 )
@@ -361,7 +361,7 @@ def test_a_variant_means_the_same_whatever_is_edited_in_params(repository: Repos
 def test_make_repro_checks_params_before_dvc_finds_nothing_changed(repository: Repository) -> None:
     repository.replace("params.yaml", "\nevaluate:", "\nevalute:")
     output = repository.python("tools.repro", fails=True)
-    assert output.startswith("repro: params.yaml: evalute: unknown key; the file takes data, network")
+    assert output.startswith("repro: params.yaml: evalute: unknown key (did you mean evaluate?); the file takes data")
     assert output.count("\n") == 1
 
 

@@ -180,7 +180,10 @@ def test_the_comparison_is_a_table_twice_and_a_picture(study: Repository) -> Non
 
 def test_a_revision_that_does_not_exist_lists_those_that_do(study: Repository) -> None:
     output = study.python("tools.compare", "initial", "final", fails=True)
-    assert output == ("compare: final: no such experiment, tag, branch or commit; there are augmented, batchnorm, initial\n")
+    assert output == (
+        "compare: final: no such experiment, tag, branch or commit (did you mean initial?); "
+        "there are augmented, batchnorm, initial\n"
+    )
 
 
 def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tmp_path: Path) -> None:
