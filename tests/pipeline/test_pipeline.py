@@ -389,7 +389,7 @@ def test_make_repro_that_is_interrupted_ends_with_how_to_continue(repository: Re
         running.send_signal(signal.SIGINT)
         output += running.stdout.read()
     assert running.returncode == 130
-    assert "train: interrupted\n" in output
+    assert "train: interrupted, its state is saved; dvc repro continues\n" in output
     assert output.endswith("repro: interrupted; make repro or dvc repro continues where it stopped\n")
     assert repository.content(FILES) == before
 
