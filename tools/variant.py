@@ -137,6 +137,8 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
+        if interruption.status:
+            raise KeyboardInterrupt
         changes = flatten(differences)
         if not (current := up_to_date(name, merge(base, differences))):
             commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
