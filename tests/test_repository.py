@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -111,6 +112,16 @@ def test_the_lock_file_pins_every_version_with_its_hash() -> None:
     assert all(rest.startswith("==") for _, rest in requirements)
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".dvcignore"])
+def test_pages_of_plots_are_ignored_in_every_folder(tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    shutil.copy(ROOT / name, tmp_path / ".gitignore")
+    pages = ["dvc_plots/index.html", "docs/dvc_plots/index.html", "classifier/networks/dvc_plots/static/a.png"]
+    command = ["git", "check-ignore", *pages, "docs/index.html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == pages
 
 
 def test_the_offline_page_loads_nothing_from_elsewhere() -> None:

@@ -33,6 +33,15 @@ for command in importlib.metadata.entry_points(group="console_scripts"):
     maker.make(f"{command.name} = {command.value}")
 """
 
+# Puts the environment on its Python's PATH: `.venv/bin/dvc repro`, where DVC runs `python` in a shell, needs no activation.
+PUT_ON_PATH = """
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "put_on_path.pth").write_text(
+    'import os, sys; folder = os.path.dirname(sys.executable); path = os.environ.get("PATH", ""); '
+    'folder in path.split(os.pathsep) or os.environ.update(PATH=os.pathsep.join([folder] + [path] * bool(path)))\\n'
+)
+"""
+
 
 def main() -> None:
     """Run the tool."""
@@ -87,6 +96,7 @@ def set_up(build: str) -> None:
             _run(python, "-m", "venv", venv)  # keeps what is there
         ready.write_text(json.dumps({"torch": wanted["torch"]}), encoding="utf-8")
         _install(python, wanted["torch"])
+    _run(python, "-c", PUT_ON_PATH)
     if shutil.which("git"):
         _keep_private(python)
         _run(python, "-m", "tools.publish", "--restore", check=False)

@@ -15,6 +15,7 @@ from classifier.params import flatten, read_yaml
 from classifier.results.comparison import PARAMS, outdated
 from classifier.runtime.errors import InputError
 from tools.experiments import all_experiments, dvc
+from tools.preflight import repair_references
 
 WIDTH = 120
 SCORES = {  # the metric of each column, and how it is printed
@@ -29,6 +30,8 @@ SCORES = {  # the metric of each column, and how it is printed
 def main() -> None:
     """Run the tool."""
     try:
+        for line in repair_references():
+            print(f"table: {line}")
         shown = json.loads(dvc("exp", "show", "--json"))
         print("\n".join(table(shown)))
         if elsewhere := len(all_experiments()) - sum(len(row["experiments"] or []) for row in shown):
