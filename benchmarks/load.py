@@ -1,9 +1,9 @@
 """Measure the speed of training beside busy processes, with constant spin counts of OpenMP and with that of the train stage.
 
 To be run on a machine that is otherwise idle, after `dvc repro preprocess` on CIFAR-10. A measurement is the train stage of a
-variant on some images in a temporary folder, with the counts in alternating order, beside 0, 1 and 2 busy processes. The stage keeps
-a count that is set, so 300000 (what libgomp takes by default) is the speed without adaptation; `ours` is the count that the
-stage chooses. Prints every measurement and a table of medians, in images per second.
+variant on some images in a temporary folder, in alternating order of the counts, beside 0, 1 and 2 busy processes. The stage
+keeps a count that is set, so 300000 (what libgomp takes by default) is the speed without adaptation; `ours` is the count that
+the stage chooses. Prints every measurement and a table of medians, in images per second.
 
   python -m benchmarks.load
   python -m benchmarks.load --variant speedrun --images 22500 --runs 5
