@@ -53,6 +53,12 @@ def check_project() -> None:
         )
 
 
+def check_commit() -> None:
+    """Check that there is a commit: raise InputError, saying in one line what to do."""
+    if not _git("rev-parse", "--verify", "HEAD"):
+        raise InputError("no commit yet, on which an experiment could be based: run git add --all, git commit")
+
+
 def check_experiments() -> None:
     """Check, after `check_project`, what experiments need in temporary folders that DVC makes with Git.
 
@@ -61,8 +67,7 @@ def check_experiments() -> None:
     InputError
         Saying in one line what to do.
     """
-    if not _git("rev-parse", "--verify", "HEAD"):
-        raise InputError("no commit yet, on which an experiment could be based: run git add --all, git commit")
+    check_commit()
     if git("rev-parse", "--is-shallow-repository") == "true":
         raise InputError("a shallow clone, in which DVC loses an experiment at its end: run git fetch --unshallow")
     if git("rev-parse", "--show-object-format") != "sha1":

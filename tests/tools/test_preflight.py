@@ -177,14 +177,16 @@ def test_an_imported_module_that_git_does_not_know_is_refused(statement: str) ->
     check()
 
 
-def test_a_link_to_another_disk_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["models", "data/processed"])
+def test_a_link_to_another_disk_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "disk").mkdir()
-    Path("models").symlink_to(tmp_path / "disk")
-    with refused("models is a link to .*/disk, outside of the repository.*dvc cache dir"):
+    Path(folder).parent.mkdir(exist_ok=True)
+    Path(folder).symlink_to(tmp_path / "disk")
+    with refused(f"{folder} is a link to .*/disk, outside of the repository.*dvc cache dir"):
         check()
-    Path("models").unlink()
+    Path(folder).unlink()
     Path("elsewhere").mkdir()
-    Path("models").symlink_to("elsewhere")
+    Path(folder).symlink_to(Path("elsewhere").resolve())
     check()
 
 

@@ -174,6 +174,14 @@ def test_what_is_up_to_date_is_left_alone_whatever_the_times_of_its_files(first:
     assert project.set_up() == ""
 
 
+def test_a_clone_whose_environment_is_that_of_another_is_set_up_itself(project: Project) -> None:
+    shutil.rmtree(project.folder / ".dvc")
+    output = project.set_up()
+    assert "publish --restore" in output
+    assert "installing" not in output
+    assert project.set_up() == ""
+
+
 def lock_triton(project: Project, wheels: Path, new: str) -> None:
     """Lock another version of a package."""
     old = LOCKED["triton"]
