@@ -7,6 +7,8 @@ from dvc.api import artifacts_show
 
 from tests.pipeline.repository import Repository
 
+pytestmark = pytest.mark.xdist_group("artifacts")  # one process makes what the tests share
+
 MODEL = "models/classifier.pt"
 
 

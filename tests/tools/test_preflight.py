@@ -14,9 +14,12 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
+from tests import preloaded
 from tests.conftest import ROOT, parameters
 from tools.experiments import dvc, git
 from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
+
+pytestmark = pytest.mark.xdist_group("preflight")  # one process makes what the tests share
 
 STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
 
@@ -32,6 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", preloaded.python())
         for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
             patch.delenv(variable, raising=False)
         git("init", "--quiet", "--initial-branch=main")
@@ -53,6 +57,7 @@ def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of a repository with one commit and one run."""
     subprocess.run(["cp", "-r", str(made), str(tmp_path / "copy")], check=True)
     monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr(sys, "executable", preloaded.python())
     for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(variable, raising=False)
     return Path.cwd()
