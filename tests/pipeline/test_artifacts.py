@@ -7,8 +7,6 @@ from dvc.api import artifacts_show
 
 from tests.pipeline.repository import Repository
 
-pytestmark = pytest.mark.xdist_group("artifacts")  # one process makes what the tests share
-
 MODEL = "models/classifier.pt"
 
 

@@ -22,8 +22,6 @@ from tests import preloaded
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository
 
-pytestmark = pytest.mark.xdist_group("faults")  # one process makes what the tests share
-
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 PATIENCE = 600  # seconds after which a process that should end counts as hanging
 TIMES = "metrics/train.json"  # holds the seconds of the training

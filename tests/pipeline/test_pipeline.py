@@ -20,8 +20,6 @@ from tests.pipeline.repository import Repository, ran
 from tests.servers import ResumableFile, content, redirect, serving
 from tools.setup import _keep_private
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes what the tests share
-
 STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
 OUTPUTS = {
     "data/raw",
@@ -48,7 +46,7 @@ FILES = sorted(OUTPUTS - {"data/raw"})
 def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository in which the pipeline ran once and its results were committed."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
-    assert ran(repository.real("dvc", "repro")) == STAGES
+    assert ran(repository.dvc("repro")) == STAGES
     repository.commit("Results")
     return repository
 

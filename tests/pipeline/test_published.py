@@ -11,8 +11,6 @@ import pytest
 from classifier.params import parse_yaml
 from tests.pipeline.repository import Repository, ran
 
-pytestmark = pytest.mark.xdist_group("published")  # one process makes what the tests share
-
 STUDY = ["initial", "batchnorm", "augmented"]
 PUBLISHED = [*STUDY, "augmented-seed-1"]
 CHARTS = ["Loss", "Accuracy", "plots_learning_curve_csv", "plots_confusion_matrix_csv"]

@@ -16,8 +16,6 @@ from classifier.params import parse_yaml
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
 
-pytestmark = pytest.mark.xdist_group("variants")  # one process makes what the tests share
-
 STUDY = ["initial", "batchnorm", "augmented"]
 
 

@@ -19,8 +19,6 @@ from tests.conftest import ROOT, parameters
 from tools.experiments import dvc, git
 from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
 
-pytestmark = pytest.mark.xdist_group("preflight")  # one process makes what the tests share
-
 STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
 
 

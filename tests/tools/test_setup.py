@@ -28,8 +28,6 @@ sys.exit(2 if "UV_FAILS" in os.environ else os.spawnv(os.P_WAIT, {uv.find_uv_bin
 """
 DVC = """
 import os, sys
-
-pytestmark = pytest.mark.xdist_group("setup")  # one process makes what the tests share
 def main():
     with open(os.environ["CALLS"], "a") as file:
         print("dvc", *sys.argv[1:], file=file)
