@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from classifier.runtime.errors import InputError
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def parameters() -> str:
     """Return params.yaml with the committed values, which `dvc exp run -S` changes; with new keys, as it is."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -26,6 +28,20 @@ def parameters() -> str:
     except InputError:
         return text
     return committed if same_keys else text
+
+
+# The files whose tests take longest, the longest first: they begin first, so that both processes end at about the same time.
+LONGEST = [
+    *(f"tests/pipeline/test_{name}.py" for name in ("pipeline", "faults", "variants", "published")),
+    "tests/stages/test_stages.py",
+    "tests/tools/test_setup.py",
+]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

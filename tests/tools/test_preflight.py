@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
+from tests import preloaded
 from tests.conftest import ROOT, parameters
 from tools import table
 from tools.experiments import dvc, git
@@ -41,6 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", preloaded.python())
         for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
             patch.delenv(variable, raising=False)
         git("init", "--quiet", "--initial-branch=main")
@@ -62,6 +64,7 @@ def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of a repository with one commit and one run."""
     subprocess.run(["cp", "-r", str(made), str(tmp_path / "copy")], check=True)
     monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr(sys, "executable", preloaded.python())
     for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(variable, raising=False)
     return Path.cwd()
