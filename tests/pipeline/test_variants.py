@@ -187,6 +187,7 @@ def test_a_revision_that_does_not_exist_lists_those_that_do(study: Repository) -
     )
 
 
+@pytest.mark.slow
 def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tmp_path: Path) -> None:
     repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
