@@ -48,6 +48,7 @@ with socket.socket(socket.AF_UNIX) as server:
     request = {{"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ), "group": os.getpgid(0)}}
     server.sendall(json.dumps(request).encode())
     server.shutdown(socket.SHUT_WR)
+    os.chdir("/")  # not to be taken for a second run in the same folder
     sys.exit(int(server.recv(16)))
 """
 SERVERS: list[subprocess.Popen[bytes]] = []  # the one of this process, which would end with the object

@@ -28,6 +28,7 @@ from tools.preflight import (
     running,
 )
 
+PYTHON = sys.executable  # the fixture below puts another in its place
 STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
 
 
@@ -356,9 +357,9 @@ PROGRAMS = [
 
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_without_its_packages_a_program_says_in_one_line_how_to_get_them(module: str) -> None:
-    command = [sys.executable, "-S", "-m", module]
+    command = [PYTHON, "-S", "-m", module]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    line = rf"(\w+: )?{sys.executable} lacks the package \w+: run make setup, then \. \.venv/bin/activate\n"
+    line = rf"(\w+: )?{PYTHON} lacks the package \w+: run make setup, then \. \.venv/bin/activate\n"
     assert done.returncode == 1
     assert re.fullmatch(line, done.stderr), done.stderr
 
