@@ -107,8 +107,8 @@ def become(command: Path, connection: socket.socket) -> None:
     with suppress(PermissionError):  # where it is that of another session
         os.setpgid(0, request["group"])
     if program := os.fork():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.SIG_IGN)
         status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
         connection.sendall(str(status if status >= 0 else 128 - status).encode())
         os._exit(0)

@@ -369,3 +369,11 @@ def test_a_script_run_by_its_path_is_one_line(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(r"run it as a module, .*: python -m \w+\.\w+\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--export", "--compare"])
+def test_a_destination_that_is_a_file_is_refused_before_any_work(option: str) -> None:
+    command = [PYTHON, "-m", "tools.variant", "digits", option, "README.md"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"variant: README.md: \S+README.md is a file, and should be a folder\n", done.stderr)
