@@ -103,13 +103,25 @@ def test_every_value_of_params_has_its_meaning_beside_it() -> None:
         above = line
 
 
-def test_the_lock_file_pins_every_version_with_its_hash() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+LOCKS = ("requirements.lock", "requirements-export.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_pins_every_version_with_its_hash(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     requirements = re.findall(r"^([a-z0-9][\w.-]*)(.*?)$", text, re.MULTILINE)
     assert len(requirements) > 50
     assert all(rest.startswith("==") for _, rest in requirements)
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_lock_files_agree_and_only_one_has_the_packages_of_export() -> None:
+    main, export = (set(re.findall(r"^[a-z0-9][\w.-]*==\S+", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS)
+    assert main < export
+    names = {requirement.partition("==")[0] for requirement in export - main}
+    assert {"onnx", "onnxruntime", "onnxscript"} <= names
+    assert not names & {requirement.partition("==")[0] for requirement in main}
 
 
 def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
