@@ -23,6 +23,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
+Fit = Literal["crop", "pad", "stretch"]
 URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 
