@@ -64,8 +64,8 @@ class Training:
         self.convolutions = convolution_parameters(network)
         if len(params.freeze) > (most := len(self.convolutions)):
             raise InputError(
-                f"params.yaml: train.freeze: should have at most {most} shares, one for each convolution of the network, "
-                f"got {len(params.freeze)}"
+                f"params.yaml: train.freeze: should have at most {counted(most, 'share')}, one for each convolution of the "
+                f"network, got {len(params.freeze)}"
             )
         self.validation_images, self.validation_labels = _tensors(validation, device)
         weights = class_weights(params.class_weights, train.labels)
