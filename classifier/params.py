@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails, PydanticCustomError
 from yamlcore import CoreLoader
@@ -20,6 +20,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Schedule = Literal["constant", "linear", "cosine"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
@@ -82,6 +83,17 @@ def _checked_freeze(shares: tuple[float, ...]) -> tuple[float, ...]:
     return shares
 
 
+def _checked_patience(patience: int, others: ValidationInfo) -> int:
+    """Check against the fields above it."""
+    found = others.data
+    if patience and (found.get("schedule", "constant") != "constant" or found.get("image_sizes") or found.get("freeze")):
+        raise ValueError(
+            "should be 0 with a schedule that is not constant, with image_sizes and with freeze, "
+            "which need the number of epochs"
+        )
+    return patience
+
+
 @dataclass(frozen=True, config=STRICT)
 class TrainParams:
     """The section `train`."""
@@ -93,8 +105,11 @@ class TrainParams:
     schedule: Schedule
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: ClassWeights
     image_sizes: tuple[Annotated[int, Field(ge=1, le=256)], ...]
     freeze: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], AfterValidator(_checked_freeze)]
+    patience: Annotated[int, Field(ge=0, le=1_000_000), AfterValidator(_checked_patience)]
+    temperature: Literal["none", "validation"]
     seed: Seed
     device: DeviceName
     precision: Precision

@@ -34,21 +34,25 @@ def main() -> None:
         from classifier.networks.model_file import load_model
         from classifier.params import read_params
         from classifier.results.predictions import Predictions, find_mistakes, save_mistakes, save_predictions
-        from classifier.results.scoring import count_confusions, score
+        from classifier.results.scoring import calibration_error, count_confusions, score
         from classifier.results.table import write_csv, write_json
-        from classifier.runtime.console import log
+        from classifier.runtime.console import counted, log
         from classifier.runtime.files import atomic_outputs
 
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
         verify_shape(params.data.name, test.images.shape[1:])
         device = choose_device(params.train.device, "float32")
-        log(f"evaluate: {len(test):,} test images on {device.label} in {device.precision}")
+        log(f"evaluate: {counted(len(test), 'test image')} on {device.label} in {device.precision}")
         network = model.build().to(device.name)
         logits = predict(network, as_tensor(test.images), device, params.evaluate.views)
-        probabilities = logits.cpu().double().softmax(dim=1).numpy()
-        names = model.dataset.class_names
-        metrics = score(test.labels, probabilities, names, params.evaluate.calibration_bins) | {"views": params.evaluate.views}
+        logits, bins, names = logits.cpu().double(), params.evaluate.calibration_bins, model.dataset.class_names
+        probabilities = (logits / model.temperature).softmax(dim=1).numpy()
+        metrics = score(test.labels, probabilities, names, bins) | {
+            "calibration_error_without_temperature": calibration_error(test.labels, logits.softmax(dim=1).numpy(), bins),
+            "temperature": model.temperature,
+            "views": params.evaluate.views,
+        }
         confusions = count_confusions(test.labels, probabilities, names)
         predictions = Predictions(test.labels, probabilities, np.array(names))
         mistakes = find_mistakes(predictions, test.images)

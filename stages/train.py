@@ -36,10 +36,11 @@ def main() -> None:
         from classifier.params import flatten, read_params, read_yaml
         from classifier.results.learning_curve import best_epoch, save_curve
         from classifier.results.table import write_json
-        from classifier.runtime.console import log
+        from classifier.runtime.console import counted, log
         from classifier.runtime.files import atomic_outputs
         from classifier.runtime.paths import CODE, checkpoint_file, code_files
         from classifier.training.checkpoints import Checkpoint, fingerprint
+        from classifier.training.loss import imbalance
         from classifier.training.trainer import Training
 
         params = read_params(Path("params.yaml"))
@@ -50,7 +51,12 @@ def main() -> None:
         network = build_network(params.network, shape, dataset, params.train.seed)
         fit_whitening(network, as_tensor(train.images))
         parameters = parameter_count(network)
-        log(f"train: {parameters:,} parameters, {len(train):,} images, {epochs} epochs on {device.label} in {device.precision}")
+        log(
+            f"train: {counted(parameters, 'parameter')}, {counted(len(train), 'image')}, {counted(epochs, 'epoch')} "
+            f"on {device.label} in {device.precision}"
+        )
+        if line := imbalance(train.labels, dataset.class_names):
+            log(f"train: {line}: see train.class_weights in params.yaml and balanced_accuracy in metrics/test.json")
         training = Training(network, train, validation, params.augmentation, params.train, device)
 
         def current() -> dict[str, str]:
@@ -66,29 +72,31 @@ def main() -> None:
             training.restore(state)
             training.started -= load.seconds_of_restart()
             log(
-                f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {epochs} epochs done, and "
-                f"{training.epoch_step} of {training.steps_per_epoch} steps of the next"
+                f"train: resuming from {checkpoint.path}: {len(training.epochs)} of {counted(epochs, 'epoch')} done, "
+                f"and {training.epoch_step} of {counted(training.steps_per_epoch, 'step')} of the next"
             )
         with deferred_signals() as stop_requested:
             training.run(checkpoint, stop_requested, load)
         checkpoint.check(current())
-        best, seconds = best_epoch(training.epochs), training.seconds
+        best, done, seconds = best_epoch(training.epochs), len(training.epochs), training.seconds
+        scores, temperature = training.measure_best()
         metrics = {
             "best_epoch": best.epoch,
-            **training.measure_best(),
+            **scores,
             "parameters": parameters,
             "seconds": round(seconds, 1),
-            "images_per_second": round(len(train) * epochs / seconds),
+            "images_per_second": round(len(train) * done / seconds),
             **device.record,
         }
         with atomic_outputs() as place:
-            save_model(Model(training.best_weights, params.network, shape, dataset), place(MODEL))
+            save_model(Model(training.best_weights, params.network, shape, dataset, temperature), place(MODEL))
             save_curve(training.epochs, place(CURVE))
             write_json(place(METRICS), metrics)
         checkpoint.remove()
         log(
-            f"train: best epoch {best.epoch} of {epochs}, validation accuracy {metrics['validation_accuracy']:.4f}, "
-            f"{seconds:.0f} s; model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
+            f"train: best epoch {best.epoch} of {done}, validation accuracy {metrics['validation_accuracy']:.4f}, "
+            f"{'' if temperature == 1 else f'temperature {temperature:.3f}, '}{seconds:.0f} s; "
+            f"model in {MODEL}, curve in {CURVE}, metrics in {METRICS}"
         )
 
 

@@ -30,12 +30,15 @@ class Model:
         Height, width and channels of the images that it takes.
     dataset
         Class names, and the normalisation.
+    temperature
+        By which the logits are to be divided before they become probabilities.
     """
 
     weights: dict[str, Tensor]
     network: NetworkParams
     image_shape: tuple[int, int, int]
     dataset: DatasetInfo
+    temperature: float = 1.0
 
     def build(self) -> nn.Sequential:
         """Build the network with its trained weights, on the CPU and in evaluation mode."""
@@ -50,6 +53,7 @@ def save_model(model: Model, path: Path) -> None:
         "network": dataclasses.asdict(model.network),
         "image_shape": model.image_shape,
         "dataset": dataclasses.asdict(model.dataset),
+        "temperature": model.temperature,
     }
     save_tensors({"format": FORMAT, "settings": settings, "weights": model.weights}, path)
 
@@ -83,7 +87,8 @@ def load_model(path: Path) -> Model:
         raise _of_another_version(path, f"without the setting {min(missing)}")
     with read_output(path, "train"):
         info = DatasetInfo(**{name: dataset[name] for name in _fields(DatasetInfo)})
-        model = Model(weights, NetworkParams(**network), tuple(settings["image_shape"]), info)
+        shape, temperature = tuple(settings["image_shape"]), settings.get("temperature", 1.0)
+        model = Model(weights, NetworkParams(**network), shape, info, temperature)
         expected = build_network(model.network, model.image_shape, info, seed=0).state_dict()
     if differing := weights.keys() ^ expected.keys():
         name = min(differing)

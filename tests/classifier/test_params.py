@@ -66,6 +66,9 @@ def complaint(values: Any) -> str:
         ("train", "epochs", 10**30, "params.yaml: train.epochs: should be less than or equal to 1000000"),
         ("train", "learning_rate", float("nan"), "params.yaml: train.learning_rate: should be a finite number, got NaN"),
         ("train", "optimizer", "adm", "params.yaml: train.optimizer: should be"),
+        ("train", "patience", -1, "params.yaml: train.patience: should be greater than or equal to 0, got -1"),
+        ("train", "class_weights", "x", """params.yaml: train.class_weights: should be 'none' or 'balanced', got "x\""""),
+        ("train", "temperature", 2, "params.yaml: train.temperature: should be 'none' or 'validation', got 2"),
         ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
         (
             "data",
@@ -91,7 +94,7 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, freeze, seed, device, precision"
+        "weight_decay, label_smoothing, class_weights, image_sizes, freeze, patience, temperature, seed, device, precision"
     )
 
 
@@ -117,6 +120,21 @@ def test_a_section_that_is_none_is_refused_with_the_keys_that_it_takes(values: A
 def test_flips_are_on_off_or_alternating(values: Any, flip: object) -> None:
     values["augmentation"]["flip"] = flip
     assert parse_params(values, "params.yaml").augmentation.flip == flip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("schedule", "linear"), ("schedule", "cosine"), ("image_sizes", [24, 32]), ("freeze", [0.5])]
+)
+def test_patience_is_refused_with_what_needs_the_number_of_epochs(values: Any, key: str, value: object) -> None:
+    values["train"] |= {"patience": 5}
+    assert parse_params(values, "params.yaml").train.patience == 5
+    values["train"] |= {key: value}
+    assert complaint(values) == (
+        "params.yaml: train.patience: should be 0 with a schedule that is not constant, with image_sizes and with freeze, "
+        "which need the number of epochs, got 5"
+    )
+    values["train"] |= {"patience": 0}
+    parse_params(values, "params.yaml")
 
 
 def test_a_long_value_is_cut_at_80_characters(values: Any) -> None:
@@ -302,6 +320,7 @@ def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> Non
         (NetworkParams, "design", "networks/build.py"),
         (TrainParams, "optimizer", "training/optimizers.py"),
         (TrainParams, "schedule", "training/schedules.py"),
+        (TrainParams, "class_weights", "training/loss.py"),
         (EvaluateParams, "views", "networks/inference.py"),
     ],
 )

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import io
 import os
@@ -33,8 +34,11 @@ PARAMS = TrainParams(
     schedule="constant",
     weight_decay=0.0,
     label_smoothing=0.0,
+    class_weights="none",
     image_sizes=(),
     freeze=(),
+    patience=0,
+    temperature="none",
     seed=0,
     device="cpu",
     precision="float32",
@@ -154,6 +158,26 @@ def test_label_smoothing_is_in_the_training_loss_alone() -> None:
     assert smoothed.epochs[-1].validation_loss < 0.868
 
 
+def test_class_weights_are_in_the_training_loss_and_in_no_validation_score() -> None:
+    params = dataclasses.replace(PARAMS, batch_size=40, label_smoothing=0.1, class_weights="balanced")
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(60, 1)
+    keep = np.flatnonzero((split.labels == 0) | (np.arange(60) < 30))  # 20, 10 and 10 images
+    training = Training(network, split.take(keep), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    before = copy.deepcopy(network).train()
+    epoch = training.run_epoch(ignore)
+    labels = training.labels
+    with torch.inference_mode():
+        losses = torch.nn.functional.cross_entropy(before(training.images), labels, label_smoothing=0.1, reduction="none")
+        validation_logits = predict(network, training.validation_images, CPU)
+    weights = torch.tensor([2 / 3, 4 / 3, 4 / 3])[labels]
+    assert weights.mean() == pytest.approx(1)
+    assert epoch.train_loss == pytest.approx((weights * losses).sum().item() / 40, rel=1e-5)
+    assert epoch.train_loss != pytest.approx(losses.mean().item(), rel=1e-3), "this test needs weights that show"
+    expected = torch.nn.functional.cross_entropy(validation_logits, training.validation_labels).item()
+    assert epoch.validation_loss == training.measure_best()[0]["validation_loss"] == expected
+
+
 def test_a_training_that_diverges_says_so() -> None:
     training = start(dataclasses.replace(PARAMS, optimizer="sgd", learning_rate=1000))
     with pytest.raises(
@@ -230,7 +254,7 @@ def test_a_batch_of_one_image_is_refused_where_batch_normalisation_sees_a_single
         ).run_epoch(ignore)
 
     train(several)
-    line = rf"^params\.yaml: train\.batch_size: should give batches of 2 .*, got {batch_size} with {count} training images$"
+    line = rf"^params\.yaml: train\.batch_size: should give batches of 2 .*, got {batch_size} with {count} training images?$"
     with pytest.raises(InputError, match=line):
         train(single)
     if design == "airbench":
@@ -383,6 +407,32 @@ def test_a_signal_lets_the_current_step_end_saves_the_state_and_the_resumed_run_
     assert same_result(resumed, whole)
 
 
+def test_a_training_out_of_patience_ends_and_one_that_resumes_ends_with_the_same_bytes(
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # So large a learning rate makes validation go up and down.
+    params = dataclasses.replace(PARAMS, learning_rate=0.3, epochs=30, patience=3)
+    impatient, patient = start(params, count=64), start(dataclasses.replace(params, epochs=10, patience=0), count=64)
+    impatient.run(checkpoint, never)
+    done, best = len(impatient.epochs), best_epoch(impatient.epochs)
+    assert 4 < done < 10, "this test needs a training that ends early, and not at once"
+    assert done - best.epoch == 3
+    assert all(epoch - best_epoch(impatient.epochs[:epoch]).epoch < 3 for epoch in range(1, done))
+    line = f"train: ends after {done} of 30 epochs: the best, epoch {best.epoch}, lies 3 epochs back (train.patience)\n"
+    assert line in capsys.readouterr().out
+    patient.run(checkpoint, never)
+    assert patient.epochs[:done] == impatient.epochs
+    assert len(patient.epochs) == 10
+    stopped, states = start(params, count=64), []
+    while len(stopped.epochs) < done:
+        stopped.run_epoch(lambda _: states.append(saved(stopped)))
+    for state in [*states, saved(stopped)]:
+        resumed = start(params, count=64)
+        resumed.restore(state)
+        resumed.run(checkpoint, never)
+        assert same_result(resumed, impatient)
+
+
 def test_the_state_is_saved_after_the_step_in_which_it_is_due_and_at_the_end(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +455,8 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
     augmentation = AugmentationParams(flip=True, crop_padding=2, crop_fill="black")
     training = start(dataclasses.replace(PARAMS, epochs=3), augmentation, Device("cpu", "bfloat16"), count=40)
     training.run(checkpoint, never)
-    scores = training.measure_best()
+    scores, temperature = training.measure_best()
+    assert temperature == 1
     network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3), (8, 8, 1), DESCRIPTION, 0)
     network.load_state_dict(training.best_weights)
     network.eval()
@@ -419,6 +470,17 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
         "validation_loss": pytest.approx(torch.nn.functional.cross_entropy(validation_logits, labels).item(), rel=1e-6),
     }
     assert scores["validation_loss"] != pytest.approx(best_epoch(training.epochs).validation_loss, rel=1e-6), "bfloat16"
+
+
+def test_a_temperature_lowers_the_validation_loss_and_changes_no_accuracy(checkpoint: Checkpoint) -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=2))
+    training.run(checkpoint, never)
+    plain, _ = training.measure_best()
+    training.params = dataclasses.replace(training.params, temperature="validation")
+    scores, temperature = training.measure_best()
+    assert temperature != 1
+    assert scores["validation_loss"] < plain["validation_loss"]
+    assert {**scores, "validation_loss": 0} == {**plain, "validation_loss": 0}
 
 
 def test_the_training_accuracy_is_that_of_the_first_5000_images(
