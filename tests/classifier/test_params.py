@@ -66,7 +66,7 @@ def complaint(values: Any) -> str:
         ("train", "epochs", 10**30, "params.yaml: train.epochs: should be less than or equal to 1000000"),
         ("train", "learning_rate", float("nan"), "params.yaml: train.learning_rate: should be a finite number, got NaN"),
         ("train", "optimizer", "adm", "params.yaml: train.optimizer: should be"),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"mnist\""),
         (
             "data",
             "sources",
@@ -292,7 +292,7 @@ def names(section: type, key: str) -> set[object]:
 
 
 def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> None:
-    assert names(DataParams, "name") == set(DATA_SETS) == set(READERS)
+    assert names(DataParams, "name") == {*DATA_SETS, "folder"} == {*READERS, "folder"}
     assert names(NetworkParams, "activation") == set(ACTIVATIONS)
 
 
