@@ -47,7 +47,7 @@ def main() -> None:
         train, validation, dataset = load_split(TRAIN), load_split(VALIDATION), load_dataset_info(DATASET)
         device = choose_device(params.train.device, params.train.precision)
         shape, epochs = train.images.shape[1:], params.train.epochs
-        verify_shape(params.data.name, shape)
+        verify_shape(params.data, shape)
         network = build_network(params.network, shape, dataset, params.train.seed)
         fit_whitening(network, as_tensor(train.images))
         parameters = parameter_count(network)
