@@ -83,6 +83,8 @@ def main() -> None:
         metrics = {
             "best_epoch": best.epoch,
             **scores,
+            "training_images": len(train),
+            "validation_images": len(validation),
             "parameters": parameters,
             "seconds": round(seconds, 1),
             "images_per_second": round(len(train) * done / seconds),

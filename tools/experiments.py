@@ -19,6 +19,7 @@ from typing import IO, Any
 from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
 
+WORKSPACE = "workspace"  # the revision that is not in Git
 PENDING = "-pending"  # after the name of an experiment until it has succeeded; DVC would rerun every stage to replace one
 PUBLISHED = "Published results of "  # before the name, in the message of the commit of an experiment that was not run here
 

@@ -38,7 +38,7 @@ def predict(network: nn.Module, images: Tensor, device: Device, views: Views = "
     with device.autocast():
         logits = torch.cat(
             [
-                torch.stack([network(view).float() * w for view, w in _views(batch.to(device.name), views)]).sum(dim=0)
+                torch.stack([network(view).float() * w for view, w in weighted_views(batch.to(device.name), views)]).sum(dim=0)
                 for batch in torch.split(images, _batch_size(images))
             ]
         )
@@ -50,8 +50,8 @@ def _batch_size(images: Tensor) -> int:
     return max(1, min(BATCH_SIZE, BATCH_PIXELS // images[0, ..., 0].numel())) if len(images) else 1
 
 
-def _views(images: Tensor, views: Views) -> Iterator[tuple[Tensor, float]]:
-    """Yield each view with its weight; the weights add up to 1."""
+def weighted_views(images: Tensor, views: Views) -> Iterator[tuple[Tensor, float]]:
+    """Yield each view of a batch of images, uint8 [N, H, W, C], with its weight; the weights add up to 1."""
     match views:
         case "plain":
             yield images, 1.0

@@ -165,7 +165,8 @@ def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) 
     save_model(model, tmp_path / "models/classifier.pt")
     pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3) if channels == 3 else (8, 8), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
-    code = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("## From Python")[2]
+    code = page.partition("```python\n")[2].partition("```")[0]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
