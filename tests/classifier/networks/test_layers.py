@@ -28,7 +28,9 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> 
     images = ((noise + noise.roll(1, 1) + noise.roll(1, 2)) / 3 * 255).to(torch.uint8)
     flat = (images.float() / 255).flatten(0, 2)
     description = DatasetInfo(THREE_CHANNELS.class_names, tuple(flat.mean(0).tolist()), tuple(flat.std(0).tolist()))
-    network = build_network(NetworkParams("airbench", (8, 16), "gelu", True, 1.0, True, 1, 3), (8, 8, 3), description, seed=0)
+    network = build_network(
+        NetworkParams("airbench", (8, 16), "gelu", True, 1.0, True, 1, 3, "none"), (8, 8, 3), description, seed=0
+    )
     fit_whitening(network, images)
     outputs = network[:2](images).permute(0, 2, 3, 1).flatten(0, 2)
     assert outputs.shape[1] == 24

@@ -39,7 +39,7 @@ PARAMS = TrainParams(
     device="cpu",
     precision="float32",
 )
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3, "none")
 DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -61,7 +61,7 @@ def start(
     batch_norm: bool = True,
 ) -> Training:
     network = build_network(
-        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3), (8, 8, 1), DESCRIPTION, params.seed
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3, "none"), (8, 8, 1), DESCRIPTION, params.seed
     )
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
@@ -223,7 +223,7 @@ def test_a_batch_of_one_image_is_refused_where_batch_normalisation_sees_a_single
     single, several = ((4,) * 6, (4,) * 4) if design == "study" else ((4,) * 3, (4, 8))
 
     def train(widths: tuple[int, ...], **changes: Any) -> None:
-        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3)
+        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3, "none")
         network = build_network(settings, (8, 8, 1), DESCRIPTION, 0)
         Training(
             network, easy_split(count, 1), easy_split(6, 2), NO_AUGMENTATION, dataclasses.replace(params, **changes), CPU
@@ -406,7 +406,7 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
     training = start(dataclasses.replace(PARAMS, epochs=3), augmentation, Device("cpu", "bfloat16"), count=40)
     training.run(checkpoint, never)
     scores = training.measure_best()
-    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3), (8, 8, 1), DESCRIPTION, 0)
+    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none"), (8, 8, 1), DESCRIPTION, 0)
     network.load_state_dict(training.best_weights)
     network.eval()
     train, validation = easy_split(40, 1), easy_split(30, 2)
@@ -512,7 +512,7 @@ def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
 def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
 ) -> None:
-    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3)
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3, "none")
     network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
     split = easy_split(32, 1)
     fit_whitening(network, torch.from_numpy(split.images))
