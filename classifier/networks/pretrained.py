@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO, Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from classifier.data.sources import DOWNLOADS, PlaceError, local_path, reason, sha256
-from classifier.networks.torchvision_designs import MEAN, STD, torchvision_model
+from classifier.networks.layers import Normalization
+from classifier.networks.torchvision_designs import MEAN, STD, torchvision_layers
 from classifier.params import NetworkParams, TorchvisionDesign
 from classifier.runtime.download import Download, DownloadError, file_name
 from classifier.runtime.errors import InputError, is_out_of_memory
@@ -27,11 +28,7 @@ OUTPUT = Path("models/classifier.pt")  # what the pipeline writes
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # as in the names of torchvision's files: the start of the SHA-256
 MODEL = 2  # index of torchvision's model in a network, behind normalisation and scaling
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training scripts keep the weights
-# Settings of a design that its weights do not depend on.
-NOT_IN_WEIGHTS = {
-    "study": {"pretrained", "logit_scale", "first_kernel_size"},
-    "airbench": {"pretrained", "logit_scale", "batch_norm", "hidden_width"},
-}
+UNUSED = {"study": {"first_kernel_size"}, "airbench": {"batch_norm", "hidden_width"}}  # settings that a design has no use for
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # names in torchvision's files, older than its code
 
 
@@ -48,7 +45,7 @@ class Pretrained:
     mean, std
         The normalisation with which they were trained.
     settings
-        Those of the network, as far as they are known.
+        Those of the network that a network with these weights should have, too.
     """
 
     name: str
@@ -72,7 +69,7 @@ class Pretrained:
                 f"set have {channels}: choose other weights, or none"
             )
         for name, value in self.settings.items():
-            if getattr(params, name, value) != value and name not in NOT_IN_WEIGHTS[params.design]:
+            if getattr(params, name, value) != value and name not in UNUSED.get(params.design, ()):
                 raise InputError(
                     f"params.yaml: network.{name}: should be {json.dumps(value)}, as in {self.name}, got "
                     f"{json.dumps(getattr(params, name))}"
@@ -103,7 +100,7 @@ def last_layer(network: nn.Module) -> str:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, keep_last: bool, name: str) -> None:
-    """Put weights into a network, with or without those of its last layer; a network on the meta device takes them over.
+    """Put weights into a network, with or without those of its last layer.
 
     Raises
     ------
@@ -112,9 +109,8 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, keep_last
     """
     without = () if keep_last else (f"{last_layer(network)}.",)
     given = {key: weight for key, weight in weights.items() if not key.startswith(without)}
-    is_meta = any(parameter.is_meta for parameter in network.parameters())
     try:
-        found = network.load_state_dict(given, strict=False, assign=is_meta)
+        found = network.load_state_dict(given, strict=False)
     except RuntimeError as error:
         match = re.search(r"size mismatch for (\S+): .* shape torch.Size\((.+?)\) from .* torch.Size\((.+?)\)", str(error))
         if not match:
@@ -159,7 +155,10 @@ def fetch_weights(location: str, design: str, folder: Path, root: Path) -> dict[
     if location != NONE:
         path = folder / WEIGHTS
         _copy(location, path, root)
-        read_weights(path, location, design)
+        pretrained = read_weights(path, location, design)
+        if design in get_args(TorchvisionDesign):
+            network = nn.Sequential(Normalization(MEAN, STD), *torchvision_layers(cast("TorchvisionDesign", design), 1))
+            load_weights(network, pretrained.weights, keep_last=False, name=location)
         source |= {"sha256": sha256(path), "bytes": path.stat().st_size}
     (folder / SOURCE).write_text(json.dumps(source, indent=2) + "\n", encoding="utf-8")
     return source
@@ -233,7 +232,8 @@ def _from_model_file(content: Mapping[str, Any], name: str, design: str) -> Pret
         ) from None
     if found != design:
         raise InputError(f"params.yaml: network.design: should be {found}, the design of {name}, got {design}")
-    relevant = settings if design not in get_args(TorchvisionDesign) else {}
+    own = design not in get_args(TorchvisionDesign)
+    relevant = {key: value for key, value in settings.items() if key == "logit_scale" or (own and key != "pretrained")}
     return Pretrained(name, content["weights"], names, mean, std, relevant)
 
 
@@ -248,14 +248,10 @@ def _from_torchvision(content: Any, name: str, design: str) -> Pretrained:
             f"params.yaml: network.design: should be the design of torchvision that {name} has weights of, got {design}, for "
             "which network.pretrained takes model files of this program"
         )
-    weights = {OLD_DENSENET.sub(r"\1\2", key): value for key, value in content.items()}
-    with torch.device("meta"):
-        model = torchvision_model(design, 1)  # type: ignore[arg-type]
-    load_weights(model, weights, keep_last=False, name=name)
-    last = f"{last_layer(model)}."
-    loaded = {f"{MODEL}.{key}": value for key, value in model.state_dict().items() if not key.startswith(last)}
+    renamed = {OLD_DENSENET.sub(r"\1\2", key): value for key, value in content.items()}
+    weights = {f"{MODEL}.{key}": value for key, value in renamed.items()}
     normalization = {"0.mean": torch.tensor(MEAN) * 255, "0.std": torch.tensor(STD) * 255}
-    return Pretrained(name, normalization | loaded, (), MEAN, STD, {})
+    return Pretrained(name, normalization | weights, (), MEAN, STD, {})
 
 
 def _copy(location: str, target: Path, root: Path) -> None:

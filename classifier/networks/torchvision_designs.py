@@ -21,15 +21,9 @@ HEADS = {"fc", "classifier", "head", "heads"}  # modules that hold the last laye
 
 def torchvision_layers(design: TorchvisionDesign, classes: int) -> list[nn.Module]:
     """Return the layers after the normalisation, for this number of logits: the scaling, and torchvision's model as one."""
-    return [Scaling(*SIDES.get(design, OTHER_SIDES)), torchvision_model(design, classes)]
-
-
-def torchvision_model(design: TorchvisionDesign, classes: int) -> nn.Module:
-    """Build torchvision's model with this number of logits, with random weights."""
     from torchvision.models import get_model  # 3 s
 
-    model: nn.Module = get_model(design, weights=None, num_classes=classes)
-    return model
+    return [Scaling(*SIDES.get(design, OTHER_SIDES)), get_model(design, weights=None, num_classes=classes)]
 
 
 def blocks(model: nn.Module) -> dict[str, list[nn.Parameter]]:

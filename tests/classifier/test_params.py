@@ -299,7 +299,6 @@ def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> Non
 @pytest.mark.parametrize(
     ("section", "key", "module"),
     [
-        (NetworkParams, "design", "networks/build.py"),
         (TrainParams, "optimizer", "training/optimizers.py"),
         (TrainParams, "schedule", "training/schedules.py"),
         (EvaluateParams, "views", "networks/inference.py"),

@@ -47,7 +47,9 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def unchanged(training: Training, before: dict[str, Tensor]) -> set[str]:
     """Return the names of the trained parameters that are as before."""
     return {
-        name for name, weight in training.network.named_parameters() if weight.requires_grad and torch.equal(weight, before[name])
+        name
+        for name, weight in training.network.named_parameters()
+        if weight.requires_grad and torch.equal(weight, before[name])
     }
 
 
@@ -69,7 +71,7 @@ def test_every_design_resumes_to_the_same_bytes_and_is_saved_and_loaded(design: 
     whole = start(design)
     saved: list[bytes] = []
 
-    def save(images: int) -> None:
+    def save(_: int) -> None:
         content = io.BytesIO()
         torch.save(whole.state(), content)
         saved.append(content.getvalue())

@@ -520,3 +520,48 @@ def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
+
+
+class Nondeterministic(torch.autograd.Function):
+    """Returns its input; its gradient is an operation that has no deterministic implementation."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient.clone().put_(torch.tensor([0]), torch.tensor([0.0]))
+
+
+class Layer(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return Nondeterministic.apply(values)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def test_a_network_without_a_deterministic_gradient_is_refused_in_one_line() -> None:
+    training = start()
+    training.network.append(Layer())
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")
+    line = r"^params\.yaml: network\.design: this design has no deterministic gradient on cpu \(put_\), "
+    try:
+        with pytest.raises(InputError, match=line):
+            training.run_epoch(ignore)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+
+
+def test_each_step_and_each_seed_has_random_numbers_of_its_own_for_dropout() -> None:
+    def masks(seed: int) -> list[tuple[float, ...]]:
+        training = start(dataclasses.replace(PARAMS, seed=seed))
+        dropout, seen = nn.Dropout(0.5), list[tuple[float, ...]]()
+        training.network.append(dropout)
+        dropout.register_forward_hook(lambda _, __, output: seen.append(tuple((output == 0).flatten().tolist())))
+        training.run_epoch(ignore)
+        return [mask for mask in seen if any(mask)]
+
+    first, other = masks(1), masks(2)
+    torch.manual_seed(9)
+    assert masks(1) == first
+    assert len({*first, *other}) == len(first) + len(other) == 4, "two steps of each"
