@@ -24,16 +24,38 @@ ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
+TorchvisionDesign = Literal[
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "swin_t",
+    "vgg16",
+    "vit_b_16",
+]
 URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 
 def _checked_place(place: str) -> str:
     if not place.isprintable() or not place.strip():
-        raise ValueError("should be a URL or the path of an archive or a folder")
+        raise ValueError("should be a URL or a path")
     scheme = re.match(r"(\w[\w+.-]*)://", place)
     if scheme and scheme[1].lower() not in URL_SCHEMES:
         raise ValueError("should be a path (~ and $NAME are replaced) or a URL with http://, https:// or file://")
     return place
+
+
+Place = Annotated[str, AfterValidator(_checked_place)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,14 +65,14 @@ class DataParams:
     name: Literal["cifar10", "digits"]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    sources: tuple[Annotated[str, AfterValidator(_checked_place)], ...]
+    sources: tuple[Place, ...]
 
 
 @dataclass(frozen=True, config=STRICT)
 class NetworkParams:
     """The section `network`."""
 
-    design: Literal["study", "airbench"]
+    design: Literal["study", "airbench", TorchvisionDesign]
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)]
     activation: Literal["relu", "silu", "gelu"]
     whitening: bool
@@ -58,6 +80,7 @@ class NetworkParams:
     batch_norm: bool
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
     first_kernel_size: Annotated[int, Field(ge=2, le=3)]
+    pretrained: Place  # or none
 
 
 def _checked_flip(value: object) -> object:
@@ -78,7 +101,7 @@ class AugmentationParams:
 
 def _checked_freeze(shares: tuple[float, ...]) -> tuple[float, ...]:
     if list(shares) != sorted(shares):
-        raise ValueError("should not fall, since a convolution needs gradients as long as one in front of it learns")
+        raise ValueError("should not fall, since a layer needs gradients as long as one in front of it learns")
     return shares
 
 

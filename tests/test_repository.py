@@ -18,8 +18,8 @@ STAGES: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
 
 
-def test_the_stages_are_the_five_of_the_design() -> None:
-    assert list(STAGES) == ["download", "preprocess", "train", "evaluate", "plot"]
+def test_the_stages_are_the_six_of_the_design() -> None:
+    assert list(STAGES) == ["download", "preprocess", "weights", "train", "evaluate", "plot"]
 
 
 # These decide no bytes: dvc.yaml lists the values of params, and the rest is how things run and where data comes from.

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,17 @@ def start_dvc(*arguments: str, output: IO[bytes] | int | None = None) -> "subpro
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
     """Interrupt what `start_dvc` started, with the stage that it runs, as Ctrl-C does."""
     os.killpg(process.pid, signal.SIGINT) if os.name == "posix" else process.terminate()
+
+
+def run_dvc(*arguments: str, interrupted: threading.Event) -> int:
+    """Run DVC and return its exit status; when `interrupted` is set, interrupt it, and raise KeyboardInterrupt at its end."""
+    with start_dvc(*arguments) as process:
+        while process.poll() is None:
+            if interrupted.wait(0.1):
+                interrupt(process)
+                process.wait()
+                raise KeyboardInterrupt
+    return process.returncode
 
 
 def dvc(*arguments: str) -> str:

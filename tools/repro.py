@@ -10,8 +10,9 @@ from pathlib import Path
 
 from classifier.data.sources import keep_foreign_files
 from classifier.runtime.errors import InputError
-from tools.experiments import interrupt, start_dvc
+from tools.experiments import run_dvc
 from tools.preflight import check_project, repair
+from tools.refresh import refresh_weights
 from tools.summary import summary
 
 
@@ -29,19 +30,16 @@ def main() -> None:
         for line in repair():
             print(f"repro: {line}", flush=True)
         keep_foreign_files()
-        with start_dvc("repro", *sys.argv[1:]) as process:
-            while process.poll() is None:
-                if interrupted.wait(0.1):
-                    interrupt(process)
-                    process.wait()
-        if interrupted.is_set():
-            print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
-        if process.returncode:
-            sys.exit(process.returncode)
+        if "--dry" not in sys.argv:
+            refresh_weights("repro", interrupted)
+        if status := run_dvc("repro", *sys.argv[1:], interrupted=interrupted):
+            sys.exit(status)
         print(summary(Path(), None))
     except InputError as error:
         sys.exit(f"repro: {error}")
+    except KeyboardInterrupt:
+        print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
 from tools.experiments import PENDING, accept, all_experiments, find, git, interrupt, remove, start_dvc, up_to_date
 from tools.preflight import check_experiments, check_names, check_project, repair
+from tools.refresh import has_current_weights, refresh_weights
 
 LOGS = Path("logs")
 
@@ -129,9 +130,12 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     """
     published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
+    merged = {name: merge(base, differences) for name, differences in experiments.items()}
+    pretrained = {name: params["network"].get("pretrained", "none") for name, params in merged.items()}
+    refresh_weights("variant", interrupted, pretrained.values())
     for name, differences in experiments.items():
         changes = flatten(differences)
-        if not (current := up_to_date(name, merge(base, differences))):
+        if not (current := up_to_date(name, merged[name]) and has_current_weights(name, pretrained[name])):
             commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
         listed = ", ".join(as_override(key, value) for key, value in changes.items()) or f"{PARAMS} unchanged"
         replaced = " in place of the published results" if name in published else ""

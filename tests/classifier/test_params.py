@@ -317,7 +317,6 @@ def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> Non
 @pytest.mark.parametrize(
     ("section", "key", "module"),
     [
-        (NetworkParams, "design", "networks/build.py"),
         (TrainParams, "optimizer", "training/optimizers.py"),
         (TrainParams, "schedule", "training/schedules.py"),
         (TrainParams, "class_weights", "training/loss.py"),

@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository
 
-STAGES = ("download", "preprocess", "train", "evaluate", "plot")
+STAGES = ("download", "preprocess", "weights", "train", "evaluate", "plot")
 KILLS = 6  # of each stage
 STOPS = 36
 TIMES = "metrics/train.json"  # holds the seconds of the training

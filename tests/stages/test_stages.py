@@ -87,13 +87,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     return workspace
 
 
-ALL = ("download", "preprocess", "train", "evaluate", "plot")
+ALL = ("download", "preprocess", "weights", "train", "evaluate", "plot")
 OUTPUTS = {
     "download": ["data/raw/cifar-10-batches-py/data_batch_1"],
     "preprocess": [
         *(f"data/processed/{name}.safetensors" for name in ("train", "validation", "test")),
         "data/processed/dataset.json",
     ],
+    "weights": ["models/pretrained/source.json"],
     "train": ["models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
     "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz", "data/mistakes.npz"],
     "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
