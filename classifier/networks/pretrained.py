@@ -18,7 +18,7 @@ from classifier.networks.layers import Normalization
 from classifier.networks.torchvision_designs import MEAN, STD, torchvision_layers
 from classifier.params import NetworkParams, TorchvisionDesign
 from classifier.runtime.download import Download, DownloadError, file_name
-from classifier.runtime.errors import InputError, is_out_of_memory
+from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
 from classifier.runtime.files import read_output
 
 NONE = "none"
@@ -210,7 +210,7 @@ def read_weights(path: Path, name: str, design: str) -> Pretrained:
                     raise ValueError(f"wrong checksum of {damaged}")  # noqa: TRY301
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise exceptions of many types
-        if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
+        if is_out_of_memory(error) or is_of_the_system(error):
             raise
         problem = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise InputError(
@@ -265,7 +265,8 @@ def _copy(location: str, target: Path, root: Path) -> None:
                 shutil.copyfileobj(stream, output)
             _check_name(location, target)
     except (PlaceError, DownloadError, PackageNotFoundError) as error:
-        raise InputError(f"params.yaml: network.pretrained: {location}: {reason(error)}") from None
+        hint = "; or fetch the file by hand, and name its path" if isinstance(error, DownloadError) else ""
+        raise InputError(f"params.yaml: network.pretrained: {location}: {reason(error)}{hint}") from None
 
 
 def _opened(path: Path, root: Path) -> IO[bytes]:

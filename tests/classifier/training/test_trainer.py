@@ -592,13 +592,13 @@ class Nondeterministic(torch.autograd.Function):
         return values.clone()
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         return gradient.clone().put_(torch.tensor([0]), torch.tensor([0.0]))
 
 
 class Layer(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
-        return Nondeterministic.apply(values)  # type: ignore[no-untyped-call, no-any-return]
+        return Nondeterministic.apply(values)  # type: ignore[no-any-return]
 
 
 def test_a_network_without_a_deterministic_gradient_is_refused_in_one_line() -> None:
