@@ -24,6 +24,7 @@ ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
+Fit = Literal["crop", "pad", "stretch"]
 TorchvisionDesign = Literal[
     "alexnet",
     "convnext_tiny",
