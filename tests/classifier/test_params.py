@@ -57,7 +57,7 @@ def complaint(values: Any) -> str:
         ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be greater than or equal to 1, got 0"),
         ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a valid array, got 24"),
         ("train", "freeze", [0.5, 1.5], "params.yaml: train.freeze.1: should be less than or equal to 1, got 1.5"),
-        ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a convolution needs gradients"),
+        ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a layer needs gradients"),
         ("train", "epochs", -3, "params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
         ("train", "epochs", "abc", 'params.yaml: train.epochs: should be a valid integer, got "abc"'),
         ("train", "epochs", 2.0, "params.yaml: train.epochs: should be a valid integer, got 2.0"),
