@@ -41,7 +41,7 @@ def main() -> None:
 
         params = read_params(Path("params.yaml"))
         model, test = load_model(MODEL), load_split(TEST)
-        verify_shape(params.data.name, test.images.shape[1:])
+        verify_shape(params.data, test.images.shape[1:])
         device = choose_device(params.train.device, "float32")
         log(f"evaluate: {counted(len(test), 'test image')} on {device.label} in {device.precision}")
         network = model.build().to(device.name)

@@ -69,7 +69,7 @@ def complaint(values: Any) -> str:
         ("train", "patience", -1, "params.yaml: train.patience: should be greater than or equal to 0, got -1"),
         ("train", "class_weights", "x", """params.yaml: train.class_weights: should be 'none' or 'balanced', got "x\""""),
         ("train", "temperature", 2, "params.yaml: train.temperature: should be 'none' or 'validation', got 2"),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"mnist\""),
         (
             "data",
             "sources",
@@ -310,7 +310,7 @@ def names(section: type, key: str) -> set[object]:
 
 
 def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> None:
-    assert names(DataParams, "name") == set(DATA_SETS) == set(READERS)
+    assert names(DataParams, "name") == {*DATA_SETS, "folder"} == {*READERS, "folder"}
     assert names(NetworkParams, "activation") == set(ACTIVATIONS)
 
 

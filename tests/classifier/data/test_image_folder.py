@@ -1,4 +1,6 @@
+import dataclasses
 import io
+import re
 import struct
 import zlib
 from contextlib import suppress
@@ -9,8 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.data.image_folder import UnreadableImage, fit_image, read_image
-from classifier.params import Fit
+from classifier.data.image_folder import UnreadableImage, fit_image, read_image, write_splits
+from classifier.data.image_pack import pack, scan
+from classifier.data.partition import channel_statistics
+from classifier.data.registry import PACK
+from classifier.data.split import DatasetInfo, load_split
+from classifier.params import DataParams, Fit, Params
+from classifier.runtime.errors import InputError
 
 # Four colours that differ in every corner, and in lossy formats stay close to what they were.
 CORNERS = np.zeros((32, 48, 3), np.uint8)
@@ -223,3 +230,112 @@ def test_reducing_is_antialiased() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
 def test_any_size_fits(fit: Fit, size: tuple[int, int]) -> None:
     assert fit_image(Image.new("RGB", size, "white"), 16, fit).shape == (16, 16, 3)
+
+
+@pytest.fixture
+def data(params: Params) -> DataParams:
+    return dataclasses.replace(params.data, name="folder", image_size=8)
+
+
+def photos(folder: Path, count: int, *classes: str) -> None:
+    """Images with different pixels, in class folders."""
+    random = np.random.default_rng(zlib.crc32(folder.name.encode()))
+    for name in classes:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            Image.fromarray(random.integers(256, size=(9, 12, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_folder(folder: Path, data: DataParams, processes: int = 1) -> tuple[DatasetInfo, list[int], list[str]]:
+    """Pack a folder and write its splits beside it."""
+    pack(folder, scan(folder).names, folder.parent / "raw", int)
+    paths = {name: folder.parent / name for name in SPLITS}
+    return write_splits(folder.parent / "raw", data, paths, int, processes)
+
+
+def test_every_image_is_in_one_split_with_its_label_its_pixels_and_its_file_name(tmp_path: Path, data: DataParams) -> None:
+    folder = tmp_path / "images"
+    photos(folder, 40, "cat", "dog")
+    info, counts, lines = split_folder(folder, data)
+    splits = [load_split(tmp_path / name) for name in SPLITS]
+    assert [len(split) for split in splits] == counts
+    assert sum(counts) == 80
+    assert sorted(file for split in splits for file in split.files) == sorted(scan(folder).names)
+    for split in splits:
+        for image, label, file in zip(split.images, split.labels, split.files, strict=True):
+            assert info.class_names[label] == file.partition("/")[0]
+            assert (image == fit_image(read_image(folder / file), 8, "crop")).all()
+    assert (info.mean, info.std) == channel_statistics(splits[0].images)
+    assert (info.fit, lines) == ("crop", [])
+
+
+def test_any_number_of_processes_gives_the_same_bytes(
+    tmp_path: Path, data: DataParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classifier.data.image_folder.POOLED", 0)
+    monkeypatch.setattr("classifier.data.image_folder.TASK_SIZE", 3)
+    photos(tmp_path / "images", 30, "cat", "dog")
+    (tmp_path / "images/cat/broken.jpg").write_text("no image")
+    skipping = dataclasses.replace(data, unreadable="skip")
+    written = []
+    for processes in (1, 3):
+        told = split_folder(tmp_path / "images", skipping, processes)
+        written.append((told, [(tmp_path / name).read_bytes() for name in SPLITS]))
+    assert written[0] == written[1]
+
+
+def test_unreadable_images_are_named_and_stop_or_are_left_out(tmp_path: Path, data: DataParams) -> None:
+    folder = tmp_path / "images"
+    photos(folder, 30, "cat", "dog")
+    for number in range(7):
+        (folder / f"cat/broken {number}.heic").write_text("no image")
+    (folder / "cat/a.jpg").touch()
+    with pytest.raises(InputError) as caught:
+        split_folder(folder, data)
+    line = str(caught.value)
+    assert "8 of 68 images cannot be decoded: " in line
+    assert " and 3 more; convert them to JPEG or PNG" in line
+    assert "(no format that Pillow can open)" in line
+    info, counts, lines = split_folder(folder, dataclasses.replace(data, unreadable="skip"))
+    assert sum(counts) == 60
+    assert lines[0].endswith("left out")
+    assert "a.jpg (empty file)" in line + lines[0]
+    assert load_split(tmp_path / "train").images.shape == (counts[0], 8, 8, 3)
+    assert info.class_names == ("cat", "dog")
+
+
+def test_a_class_of_unreadable_images_is_one_line(tmp_path: Path, data: DataParams) -> None:
+    photos(tmp_path / "images", 30, "cat", "dog")
+    (tmp_path / "images/bird").mkdir()
+    for number in range(5):
+        (tmp_path / f"images/bird/{number}.jpg").write_text(f"no image {number}")
+    with pytest.raises(InputError, match="the class bird has no training image that can be decoded"):
+        split_folder(tmp_path / "images", dataclasses.replace(data, unreadable="skip"))
+
+
+def test_equal_pixels_in_different_splits_warn_or_stop(tmp_path: Path, data: DataParams) -> None:
+    folder = tmp_path / "images"
+    photos(folder / "train", 10, "cat", "dog")
+    photos(folder / "test", 3, "cat", "dog")
+    Image.open(folder / "train/cat/0.png").save(folder / "test/cat/again.bmp")
+    (folder / "test/cat/once more.png").write_bytes((folder / "train/cat/0.png").read_bytes())
+    photos(folder / "val", 3, "cat", "dog")
+    _, _, lines = split_folder(folder, data)
+    assert len(lines) == 1
+    assert re.match(r"warning: 2 images with the pixels of one in another split, as \S+/cat/.* and ", lines[0])
+    with pytest.raises(InputError, match=r"remove one of the two, or let it be a warning: data\.duplicates: warn"):
+        split_folder(folder, dataclasses.replace(data, duplicates="error"))
+
+
+def test_a_damaged_pack_is_one_line(tmp_path: Path, data: DataParams) -> None:
+    photos(tmp_path / "images", 10, "cat", "dog")
+    split_folder(tmp_path / "images", data)
+    path = tmp_path / "raw" / PACK
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"images\.bin: damaged; run the download stage again: dvc repro --force download"):
+        write_splits(tmp_path / "raw", data, {name: tmp_path / name for name in SPLITS}, int, 1)
