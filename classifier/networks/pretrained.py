@@ -214,7 +214,7 @@ def read_weights(path: Path, name: str, design: str) -> Pretrained:
             raise
         problem = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise InputError(
-            f"params.yaml: network.pretrained: {name}: not a file of weights, or one that weights_only=True refuses ({problem})"
+            f"params.yaml: network.pretrained: {name}: not a file of weights that loads without running code of it ({problem})"
         ) from None
     if isinstance(content, dict) and {"settings", "weights"} <= content.keys():
         return _from_model_file(content, name, design)

@@ -202,7 +202,7 @@ def test_weights_that_would_run_code_are_refused_and_do_not_run(tmp_path: Path) 
     torch.save({"conv.weight": Malicious()}, tmp_path / "torch.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"conv.weight": Malicious()}, protocol=2))
     for name in ("torch.pt", "pickle.pt"):
-        assert "weights_only" in refusal(name, "resnet18", tmp_path)
+        assert "loads without running code of it" in refusal(name, "resnet18", tmp_path)
     assert not (tmp_path / "was run").exists()
 
 
