@@ -43,7 +43,7 @@ plots: setup ## write the page of plots and say where it is
 	@$(RUN) dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
 bench: setup ## compare the speed with a conventional training loop, in three minutes (FULL=1: everything, with medians, some hours)
-	@$(RUN) dvc repro --quiet preprocess
+	@$(RUN) tools.repro --quiet preprocess
 	@$(RUN) benchmarks.run $(if $(FULL),--full --runs 3)
 
 test: setup ## run the tests but the slow ones, and measure what they cover of the package and the stages

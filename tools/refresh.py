@@ -1,7 +1,6 @@
 """Files outside the repository, which DVC does not watch: the stage that reads one runs again when it has changed."""
 
 import json
-import threading
 from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -14,12 +13,12 @@ from classifier.data.sources import PlaceError, local_path, sha256
 from classifier.params import read_params
 from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS
-from tools.experiments import find, git, run_dvc
+from tools.experiments import Interruption, find, git, run_dvc
 
 SOURCE = "models/pretrained/source.json"
 
 
-def refresh_weights(tool: str, interrupted: threading.Event, experiments: Collection[str] = ()) -> None:
+def refresh_weights(tool: str, interruption: Interruption, experiments: Collection[str] = ()) -> None:
     """Run the stage `weights` in the workspace if the file that network.pretrained names is another than that of its last run.
 
     Parameters
@@ -35,7 +34,7 @@ def refresh_weights(tool: str, interrupted: threading.Event, experiments: Collec
     InputError
         When the stage fails.
     KeyboardInterrupt
-        When `interrupted` is set while it runs.
+        After an interruption while it runs.
     """
     own = read_params(PARAMS).network.pretrained
     found = {pretrained: checksum for pretrained in {own, *experiments} if (checksum := _checksum(pretrained))}
@@ -49,7 +48,7 @@ def refresh_weights(tool: str, interrupted: threading.Event, experiments: Collec
     concerned = own in found or source.get("pretrained") in found
     if concerned and not _matches(source, own, found.get(own)):
         print(f"{tool}: {own} is new, or has other bytes than in the last run: running the stage weights", flush=True)
-        run_stage("weights", interrupted)
+        run_stage("weights", interruption)
 
 
 def has_current_weights(name: str, pretrained: str) -> bool:
@@ -65,9 +64,9 @@ def has_current_weights(name: str, pretrained: str) -> bool:
     return _matches(source, pretrained, checksum)
 
 
-def run_stage(name: str, interrupted: threading.Event) -> None:
+def run_stage(name: str, interruption: Interruption) -> None:
     """Run one stage in the workspace, whatever DVC knows of it; raises as `refresh_weights`."""
-    if run_dvc("repro", "--force", "--single-item", name, interrupted=interrupted) != 0:
+    if run_dvc("repro", "--force", "--single-item", name, interruption=interruption) != 0:
         raise InputError(f"the stage {name} failed; see the output above")
 
 

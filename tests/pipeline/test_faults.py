@@ -360,4 +360,7 @@ sys.meta_path.insert(0, Interrupt())
         timeout=60,
         check=False,
     )
-    assert (running.returncode, running.stderr) == (128 + number, "evaluate: interrupted\n")
+    assert (running.returncode, running.stderr) == (
+        128 + number,
+        "evaluate: interrupted; python -m stages.evaluate continues\n",
+    )
