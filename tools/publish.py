@@ -60,8 +60,6 @@ def main() -> None:
             print(f"publish: {restore()}")
     except InputError as error:
         sys.exit(f"publish: {error}")
-    except OSError as error:
-        sys.exit(f"publish: {error.filename}: {error.strerror}")
 
 
 def publish(name: str, revision: str = "") -> None:

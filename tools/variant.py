@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from dvc.api import DVCFileSystem
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
+from classifier.runtime.files import check_folder
+from classifier.runtime.locks import file_lock
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
 from tools.experiments import (
     PENDING,
@@ -65,6 +67,8 @@ def main() -> None:
         sys.exit(f"variant: --jobs {arguments.jobs}: should be 1 or more")
     interruption = Interruption()
     try:
+        for folder in filter(None, (arguments.compare, arguments.export)):
+            check_folder(folder)
         check_project()
         check_experiments()
         base, undo = committed_params()
@@ -114,9 +118,9 @@ def locked(names: Iterable[str], interruption: Interruption) -> Iterator[None]:
     """Hold the lock of each experiment, so that no other process runs it meanwhile; wait for one that does."""
     with ExitStack() as stack:
         for name in sorted(names):
-            lock = FileLock(Path(".dvc/tmp", f"experiment-{name}.lock"), timeout=0)
+            lock = file_lock(Path(".dvc/tmp", f"experiment-{name}.lock"))
             with suppress(Timeout):
-                lock.acquire()
+                lock.acquire(timeout=0)
             if not lock.is_locked:
                 others = " or ".join(f"process {process.pid}" for process in running("tools.variant")) or "another process"
                 print(f"variant: {name} is being run by {others}: waiting for its end", flush=True)
@@ -124,7 +128,7 @@ def locked(names: Iterable[str], interruption: Interruption) -> Iterator[None]:
                 if interruption.wait(0.5):
                     raise KeyboardInterrupt
                 with suppress(Timeout):
-                    lock.acquire()
+                    lock.acquire(timeout=0)
             stack.callback(lock.release)
         yield
 

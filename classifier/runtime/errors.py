@@ -36,7 +36,11 @@ def is_of_the_system(error: BaseException) -> bool:
     if not isinstance(error.filename, str | bytes | os.PathLike):
         return error.errno in OF_THE_SYSTEM
     path = Path(os.fsdecode(error.filename)).absolute()
-    libraries = [Path(sys.prefix, "lib"), Path(sys.base_prefix, "lib"), *(CODE / name for name in ("classifier", "stages"))]
+    libraries = [
+        Path(sys.prefix, "lib"),
+        Path(sys.base_prefix, "lib"),
+        *(CODE / name for name in ("classifier", "stages", "tools")),
+    ]
     return not any(path.is_relative_to(folder) for folder in libraries)
 
 
@@ -54,6 +58,8 @@ def excepthook(kind: type[BaseException], error: BaseException, traceback: Trace
     line = lacking_package(error)
     if isinstance(error, InputError):
         line = f"{name}: {error}"
+    if isinstance(error, OSError) and is_of_the_system(error):
+        line = f"{name}: {f'{os.fsdecode(error.filename)}: ' if error.filename else ''}{error.strerror}"
     if isinstance(error, KeyboardInterrupt):
         line = f"{name}: interrupted"
     if not line or os.environ.get("CLASSIFIER_TRACEBACK", "0") not in {"", "0"}:

@@ -47,8 +47,7 @@ FILES = sorted(OUTPUTS - {"data/raw", "models/pretrained"})
 def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository in which the pipeline ran once and its results were committed."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
-    output = repository.dvc("repro")
-    assert ran(output) == STAGES
+    assert ran(repository.dvc("repro")) == STAGES
     repository.commit("Results")
     return repository
 

@@ -92,13 +92,13 @@ def test_a_failed_experiment_does_not_keep_the_others_from_their_names(study: Re
     assert copy.experiment(name).read_text("params.yaml").count("mistakes: 3") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interruption_ends_every_job(study: Repository, tmp_path: Path, number: signal.Signals) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     before = experiments(copy)
     shutil.rmtree(copy.folder / ".dvc/tmp/exps/standalone")  # may hold what the run that was killed left
-    command = ["tools.variant", "initial", "batchnorm", "augmented", "--jobs", "2", "-S", "train.epochs=900"]
-    logs = [copy.folder / f"logs/{name}-train.epochs=900.log" for name in ("initial", "batchnorm")]
+    command = ["tools.variant", "initial", "batchnorm", "augmented", "--jobs", "2", "-S", "train.epochs=100000"]
+    logs = [copy.folder / f"logs/{name}-train.epochs=100000.log" for name in ("initial", "batchnorm")]
     with copy.start(*command) as running:
         while not all(log.exists() and "train: epoch 1/" in log.read_text() for log in logs):
             assert running.poll() is None
@@ -187,6 +187,7 @@ def test_a_revision_that_does_not_exist_lists_those_that_do(study: Repository) -
     )
 
 
+@pytest.mark.slow
 def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tmp_path: Path) -> None:
     repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}

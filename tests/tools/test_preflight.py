@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from classifier.runtime.errors import InputError
+from tests import preloaded
 from tests.conftest import ROOT, parameters
 from tools import table
 from tools.experiments import dvc, git
@@ -27,6 +28,7 @@ from tools.preflight import (
     running,
 )
 
+PYTHON = sys.executable  # the fixture below puts another in its place
 STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
 
 
@@ -41,6 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", preloaded.python())
         for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
             patch.delenv(variable, raising=False)
         git("init", "--quiet", "--initial-branch=main")
@@ -62,6 +65,7 @@ def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of a repository with one commit and one run."""
     subprocess.run(["cp", "-r", str(made), str(tmp_path / "copy")], check=True)
     monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr(sys, "executable", preloaded.python())
     for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(variable, raising=False)
     return Path.cwd()
@@ -286,8 +290,10 @@ def process_like(arguments: str, folder: Path | str = ".") -> Iterator[psutil.Pr
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        yield psutil.Process(process.pid)
-        process.kill()
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("folder", "arguments"), [(".", "dvc repro"), ("stages", "dvc repro train"), (".", "dvc exp run")])
@@ -302,7 +308,7 @@ def test_of_two_that_start_at_the_same_time_the_first_runs(monkeypatch: pytest.M
     with process_like("tools.repro") as process:
         check_no_other_run()
         with monkeypatch.context() as patch:
-            patch.setattr(psutil.Process, "create_time", lambda each: -each.pid)  # as if that one had started first
+            patch.setattr(psutil.Process, "create_time", lambda each: each.pid != process.pid)  # that one started first
             with refused(f"process {process.pid} .*tools.repro"):
                 check_no_other_run()
 
@@ -353,9 +359,9 @@ PROGRAMS = [
 
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_without_its_packages_a_program_says_in_one_line_how_to_get_them(module: str) -> None:
-    command = [sys.executable, "-S", "-m", module]
+    command = [PYTHON, "-S", "-m", module]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    line = rf"(\w+: )?{sys.executable} lacks the package \w+: run make setup, then \. \.venv/bin/activate\n"
+    line = rf"(\w+: )?{PYTHON} lacks the package \w+: run make setup, then \. \.venv/bin/activate\n"
     assert done.returncode == 1
     assert re.fullmatch(line, done.stderr), done.stderr
 
@@ -365,3 +371,11 @@ def test_a_script_run_by_its_path_is_one_line(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(r"run it as a module, .*: python -m \w+\.\w+\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--export", "--compare"])
+def test_a_destination_that_is_a_file_is_refused_before_any_work(option: str) -> None:
+    command = [PYTHON, "-m", "tools.variant", "digits", option, "README.md"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"variant: README.md: \S+README.md is a file, and should be a folder\n", done.stderr)

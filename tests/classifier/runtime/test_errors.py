@@ -10,6 +10,7 @@ from classifier.runtime.errors import InputError, excepthook
     [
         (InputError("params.yaml: wrong"), "engine: params.yaml: wrong"),
         (KeyboardInterrupt(), "engine: interrupted"),
+        (PermissionError(13, "Permission denied", "results.md"), "engine: results.md: Permission denied"),
         (
             ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"),
             f"{sys.executable} lacks the package torch.nn: run make setup, then . .venv/bin/activate",
@@ -33,7 +34,10 @@ def _shown(error: BaseException) -> str:
     return f"{text}: {error}" if str(error) else text
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("division"), ModuleNotFoundError("gone", name="classifier.gone")])
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError("division"), OSError(22, "Invalid argument"), ModuleNotFoundError("gone", name="classifier.gone")],
+)
 def test_a_bug_keeps_its_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     excepthook(type(error), error, None)
     assert capsys.readouterr().err == f"{_shown(error)}\n"

@@ -218,7 +218,7 @@ while {handles_signals} and not pathlib.Path("running").exists():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "some"}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, start_new_session=True, check=True)
     (tmp_path / "dvc is gone").touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while "some: interrupted" not in (errors := (tmp_path / "errors").read_text()):
         assert time.monotonic() < deadline, errors
         time.sleep(0.1)
