@@ -19,6 +19,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -42,6 +43,7 @@ TorchvisionDesign = Literal[
     "vgg16",
     "vit_b_16",
 ]
+Fit = Literal["crop", "pad", "stretch"]
 URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 
@@ -57,14 +59,27 @@ def _checked_place(place: str) -> str:
 Place = Annotated[str, AfterValidator(_checked_place)]
 
 
+def _checked_folder(folder: str) -> str:
+    if not folder.isprintable() or not folder.strip() or "://" in folder:
+        raise ValueError("should be the path of a folder (~ and $NAME are replaced)")
+    return folder
+
+
 @dataclass(frozen=True, config=STRICT)
 class DataParams:
     """The section `data`."""
 
-    name: Literal["cifar10", "digits"]
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    name: Literal["cifar10", "digits", "folder"]
+    validation_fraction: Share
     seed: Seed
     sources: Annotated[tuple[Place, ...], Field(description="a list of places, as in [data/archives, ../shared]")]
+    folder: Annotated[str, AfterValidator(_checked_folder)]
+    layout: Literal["auto", "classes", "splits"]
+    test_fraction: Share
+    image_size: Annotated[int, Field(ge=1, le=1024)]
+    fit: Fit
+    unreadable: Literal["stop", "skip"]
+    duplicates: Literal["warn", "error"]
 
 
 @dataclass(frozen=True, config=STRICT)

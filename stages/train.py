@@ -48,7 +48,7 @@ def main() -> None:
         train, validation, dataset = load_split(TRAIN), load_split(VALIDATION), load_dataset_info(DATASET)
         device = choose_device(params.train.device, params.train.precision)
         shape, epochs = train.images.shape[1:], params.train.epochs
-        verify_shape(params.data.name, shape)
+        verify_shape(params.data, shape)
         pretrained = load_pretrained(params.network, PRETRAINED)
         if pretrained:
             pretrained.check(params.network, shape[2])

@@ -42,8 +42,8 @@ def test_a_stage_lists_the_code_that_decides_its_bytes_and_no_other(name: str) -
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_says_in_its_help_which_params_it_uses(name: str) -> None:
-    (described,) = re.findall(r"^params +(.+)$", (ROOT / f"stages/{name}.py").read_text(), re.MULTILINE)
-    assert sorted(described.split(", ")) == sorted(STAGES[name]["params"])
+    (described,) = re.findall(r"^params +(.+(?:\n {9}.+)*)$", (ROOT / f"stages/{name}.py").read_text(), re.MULTILINE)
+    assert sorted(re.split(r",\s+", described)) == sorted(STAGES[name]["params"])
 
 
 # What each part may import besides itself; all but params, variants and runtime may import those three as well.

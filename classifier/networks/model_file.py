@@ -74,7 +74,7 @@ def load_model(path: Path) -> Model:
         raise _of_another_version(path, f"of format {found}, not {FORMAT}")
     with read_output(path, "train"):
         settings, weights = content["settings"], content["weights"]
-        network, dataset = ADDED | settings["network"], settings["dataset"]
+        network, dataset = ADDED | settings["network"], {"fit": "crop"} | settings["dataset"]
         unknown = network.keys() - _fields(NetworkParams)
         missing = {f"network.{name}" for name in _fields(NetworkParams) - network.keys()}
         missing |= {f"dataset.{name}" for name in _fields(DatasetInfo) - dataset.keys()}

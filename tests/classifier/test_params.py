@@ -76,7 +76,7 @@ def complaint(values: Any) -> str:
             "adm",
             "params.yaml: train.optimizer: should be 'adam', 'sgd' or 'muon', got \"adm\" (did you mean adam?)",
         ),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"mnist\""),
         (
             "data",
             "sources",
@@ -100,7 +100,7 @@ def complaint(values: Any) -> str:
             "data",
             "name",
             "CIFAR-10",
-            "params.yaml: data.name: should be 'cifar10' or 'digits', got \"CIFAR-10\" (did you mean cifar10?)",
+            "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"CIFAR-10\" (did you mean cifar10?)",
         ),
         ("network", "batch_norm", "yes", 'params.yaml: network.batch_norm: should be true or false, got "yes"'),
         (
@@ -408,7 +408,7 @@ def names(section: type, key: str) -> set[object]:
 
 
 def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> None:
-    assert names(DataParams, "name") == set(DATA_SETS) == set(READERS)
+    assert names(DataParams, "name") == {*DATA_SETS, "folder"} == {*READERS, "folder"}
     assert names(NetworkParams, "activation") == set(ACTIVATIONS)
 
 
