@@ -25,7 +25,6 @@ ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
-Fit = Literal["crop", "pad", "stretch"]
 TorchvisionDesign = Literal[
     "alexnet",
     "convnext_tiny",
@@ -45,6 +44,7 @@ TorchvisionDesign = Literal[
     "vgg16",
     "vit_b_16",
 ]
+Fit = Literal["crop", "pad", "stretch"]
 URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 

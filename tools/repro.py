@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 from classifier.data.sources import keep_foreign_files
+from classifier.params import read_yaml
 from classifier.runtime.errors import InputError
+from classifier.variants import PARAMS
 from tools.experiments import Interruption, run_dvc
+from tools.folder import pack_again
 from tools.preflight import check_no_other_run, check_project, repair
 from tools.refresh import refresh_weights
 from tools.summary import summary
@@ -27,6 +30,7 @@ def main() -> None:
             print(f"repro: {line}", flush=True)
         keep_foreign_files()
         if "--dry" not in sys.argv:
+            pack_again([read_yaml(PARAMS)], interruption)
             refresh_weights("repro", interruption)
         if status := run_dvc("repro", *sys.argv[1:], interruption=interruption):
             sys.exit(status)

@@ -14,7 +14,8 @@ from classifier.networks.torchvision_designs import MEAN, blocks, torchvision_la
 from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
 
-WHITENING_IMAGES = 5000  # number of images whose patches the whitening layer is fitted to
+WHITENING_IMAGES = 5000  # number of images whose patches the whitening layer is fitted to, at most ...
+WHITENING_PIXELS = 5000 * 32 * 32  # ... and of their pixels, which bound the memory
 
 
 def build_network(params: NetworkParams, image_shape: Sequence[int], dataset: DatasetInfo, seed: int) -> nn.Sequential:
@@ -85,7 +86,9 @@ def fit_whitening(network: nn.Sequential, images: Tensor) -> None:
     """Fit a network's whitening layer, if it has one, to training images, uint8 [N, H, W, C]."""
     for normalization, layer in pairwise(network):
         if isinstance(layer, Whitening):
-            layer.fit(normalization(images[:WHITENING_IMAGES]))
+            height, width = images.shape[1:3]
+            count = min(WHITENING_IMAGES, max(1, WHITENING_PIXELS // (height * width)))
+            layer.fit(normalization(images[:count]))
 
 
 def freezable_parameters(network: nn.Sequential) -> list[list[nn.Parameter]]:

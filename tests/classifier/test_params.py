@@ -102,7 +102,7 @@ def complaint(values: Any) -> str:
             "data",
             "name",
             "CIFAR-10",
-            "params.yaml: data.name: should be 'cifar10' or 'digits', got \"CIFAR-10\" (did you mean cifar10?)",
+            "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"CIFAR-10\" (did you mean cifar10?)",
         ),
         ("network", "batch_norm", "yes", 'params.yaml: network.batch_norm: should be true or false, got "yes"'),
         (

@@ -32,6 +32,7 @@ OUTPUTS = {
     "metrics/train.json",
     "plots/learning_curve.csv",
     "data/predictions.npz",
+    "data/mistakes.csv",
     "data/mistakes.npz",
     "metrics/test.json",
     "plots/confusion_matrix.csv",

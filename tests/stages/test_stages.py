@@ -114,7 +114,13 @@ OUTPUTS = {
     ],
     "weights": ["models/pretrained/source.json"],
     "train": ["models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
-    "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz", "data/mistakes.npz"],
+    "evaluate": [
+        "metrics/test.json",
+        "plots/confusion_matrix.csv",
+        "data/predictions.npz",
+        "data/mistakes.npz",
+        "data/mistakes.csv",
+    ],
     "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
 }
 
