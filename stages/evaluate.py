@@ -5,6 +5,7 @@ writes   metrics/test.json: accuracy with its 95 % interval, loss, precision, re
          plots/confusion_matrix.csv: actual, predicted, count
          data/predictions.npz: label and probabilities of every image
          data/mistakes.npz: the images of the most confident mistakes
+         data/mistakes.csv: image, file, actual, predicted, confidence of every mistake
 params   evaluate, train.device
 
 Everything is computed in float32, whatever the precision of the training was: one model has one score.
@@ -20,6 +21,7 @@ METRICS = Path("metrics/test.json")
 CONFUSION_MATRIX = Path("plots/confusion_matrix.csv")
 PREDICTIONS = Path("data/predictions.npz")
 MISTAKES = Path("data/mistakes.npz")
+MISTAKES_TABLE = Path("data/mistakes.csv")
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
         from classifier.networks.inference import predict
         from classifier.networks.model_file import load_model
         from classifier.params import read_params
-        from classifier.results.predictions import Predictions, find_mistakes, save_mistakes, save_predictions
+        from classifier.results.predictions import Predictions, find_mistakes, mistake_rows, save_mistakes, save_predictions
         from classifier.results.scoring import calibration_error, count_confusions, score
         from classifier.results.table import write_csv, write_json
         from classifier.runtime.console import counted, log
@@ -61,6 +63,8 @@ def main() -> None:
             write_csv(place(CONFUSION_MATRIX), ["actual", "predicted", "count"], confusions)
             save_predictions(predictions, place(PREDICTIONS))
             save_mistakes(mistakes, place(MISTAKES))
+            rows = mistake_rows(predictions, test.files)
+            write_csv(place(MISTAKES_TABLE), ["image", "file", "actual", "predicted", "confidence"], rows)
         log(
             f"evaluate: test accuracy {metrics['accuracy']:.4f} "
             f"(95 % interval {metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}); "

@@ -1,6 +1,6 @@
 """Train the network and keep the weights of the epoch that does best on the validation split.
 
-reads    data/processed/train.safetensors, validation.safetensors, dataset.json
+reads    data/processed/train.safetensors, validation.safetensors, dataset.json; models/pretrained/
 writes   models/classifier.pt: the weights, and everything that is needed to use them
          plots/learning_curve.csv: one row per epoch
          metrics/train.json: scores of the best epoch, duration, hardware
@@ -9,13 +9,14 @@ params   network, augmentation, train
 A run that was stopped resumes from its checkpoint in checkpoints/, and ends with the same bytes.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from classifier.runtime.stage import deferred_signals, stage
 
 PROCESSED = Path("data/processed")
 TRAIN, VALIDATION, DATASET = (PROCESSED / name for name in ("train.safetensors", "validation.safetensors", "dataset.json"))
+PRETRAINED = Path("models/pretrained")
 MODEL = Path("models/classifier.pt")
 CURVE = Path("plots/learning_curve.csv")
 METRICS = Path("metrics/train.json")
@@ -33,6 +34,7 @@ def main() -> None:
         from classifier.networks.build import build_network, fit_whitening, parameter_count
         from classifier.networks.device import as_tensor, choose_device
         from classifier.networks.model_file import Model, save_model
+        from classifier.networks.pretrained import NONE, SOURCE, load_pretrained
         from classifier.params import flatten, read_params, read_yaml
         from classifier.results.learning_curve import best_epoch, save_curve
         from classifier.results.table import write_json
@@ -48,8 +50,15 @@ def main() -> None:
         device = choose_device(params.train.device, params.train.precision)
         shape, epochs = train.images.shape[1:], params.train.epochs
         verify_shape(params.data, shape)
+        pretrained = load_pretrained(params.network, PRETRAINED)
+        if pretrained:
+            pretrained.check(params.network, shape[2])
+            dataset = replace(dataset, mean=pretrained.mean, std=pretrained.std)
         network = build_network(params.network, shape, dataset, params.train.seed)
         fit_whitening(network, as_tensor(train.images))
+        if pretrained:
+            kept = pretrained.load_into(network, dataset.class_names)
+            log(f"train: starting from {params.network.pretrained}, with {'its' if kept else 'a new'} last layer")
         parameters = parameter_count(network)
         log(
             f"train: {counted(parameters, 'parameter')}, {counted(len(train), 'image')}, {counted(epochs, 'epoch')} "
@@ -64,7 +73,8 @@ def main() -> None:
             now = read_params(Path("params.yaml"))
             settings = flatten({name: asdict(getattr(now, name)) for name in ("network", "augmentation", "train")})
             files = code_files(read_yaml(CODE / "dvc.yaml")["stages"]["train"]["deps"])
-            files |= {path.as_posix(): path for path in (TRAIN, VALIDATION, DATASET)}
+            inputs = [TRAIN, VALIDATION, DATASET, *([PRETRAINED / SOURCE] if now.network.pretrained != NONE else [])]
+            files |= {path.as_posix(): path for path in inputs}
             return fingerprint(settings | device.record, files)
 
         checkpoint = Checkpoint(checkpoint_file(), current())

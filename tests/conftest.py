@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from classifier.runtime.errors import InputError
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def parameters() -> str:
     """Return params.yaml with the committed values, which `dvc exp run -S` changes; with new keys, as it is."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -28,6 +30,20 @@ def parameters() -> str:
     return committed if same_keys else text
 
 
+# The files whose tests take longest, the longest first: they begin first, so that both processes end at about the same time.
+LONGEST = [
+    *(f"tests/pipeline/test_{name}.py" for name in ("pipeline", "faults", "variants", "published")),
+    "tests/stages/test_stages.py",
+    "tests/tools/test_setup.py",
+]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     return parse_params(parse_yaml(parameters(), "params.yaml"), "params.yaml")
@@ -35,9 +51,14 @@ def params() -> Params:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Undo what a stage that runs in this process does with signals."""
+    """Undo what a stage that runs in this process does with signals.
+
+    What is started obeys signals, also where the tests themselves run in the background of a shell, which ignores SIGINT.
+    """
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
+    for number in (number for number in numbers if before[number] == signal.SIG_IGN):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

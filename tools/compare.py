@@ -23,7 +23,7 @@ from classifier.results.comparison import Result, as_markdown, as_values, compar
 from classifier.results.learning_curve import load_curve
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_write, check_folder
 from tools import experiments
 from tools.revisions import fetch, known_experiments
 
@@ -42,6 +42,7 @@ def main(command: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(command)
     folder = arguments.output
     try:
+        check_folder(folder)
         results = [load(revision) for revision in expand(arguments.revisions)]
         groups = group(results)
         rows = compare(groups)
@@ -54,8 +55,6 @@ def main(command: Sequence[str] | None = None) -> None:
         sys.exit(f"compare: {error}")
     except KeyError as error:
         sys.exit(f"compare: the params or metrics of a revision lack {error}: another version of this program wrote them")
-    except OSError as error:
-        sys.exit(f"compare: {error.filename}: {error.strerror}")
     print(as_markdown(rows))
     if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
         print(f"compare: counted once, since others have the same settings and results: {', '.join(sorted(repeated))}")
@@ -70,7 +69,7 @@ def expand(revisions: Sequence[str]) -> list[str]:
     for revision in revisions:
         matches = [name for name in experiments.names() if fnmatchcase(name, revision)] if "*" in revision else [revision]
         if not matches:
-            raise InputError(f"no experiment matches {revision}; {known_experiments()}")
+            raise InputError(f"no experiment matches {revision}{known_experiments(revision)}")
         names |= dict.fromkeys(matches)
     return list(names)
 

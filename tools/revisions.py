@@ -7,6 +7,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
+from classifier.params import did_you_mean
 from classifier.runtime.errors import InputError
 from tools import experiments
 
@@ -39,14 +40,16 @@ def fetch(revision: str, paths: Sequence[str], folder: Path, optional: Sequence[
                     raise
                 target.unlink(missing_ok=True)
     except RevError:
-        raise InputError(f"{revision}: no such experiment, tag, branch or commit; {known_experiments()}") from None
+        raise InputError(f"{revision}: no such experiment, tag, branch or commit{known_experiments(revision)}") from None
     except FileNotFoundError as error:
         raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
     except DvcException as error:
         raise InputError(f"{revision}: {error}") from None
 
 
-def known_experiments() -> str:
-    """Return the part of an error message that names the experiments."""
+def known_experiments(name: str) -> str:
+    """Return the part of an error message that names the experiments, and the one that a misspelt name resembles."""
     names = experiments.names()
-    return f"there are {', '.join(names)}" if names else "there are none; make study runs those of the study"
+    if not names:
+        return "; there are no experiments: make study runs those of the study"
+    return f"{did_you_mean(name, names)}; there are {', '.join(names)}"

@@ -9,7 +9,7 @@ import signal
 import struct
 import threading
 import warnings
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -183,8 +183,7 @@ def write_splits(
     order, splits, labels = division.order.tolist(), division.splits.tolist(), division.labels.tolist()
     values = np.zeros((3, 256), np.int64)
     unreadable: list[str] = []
-    seen: dict[bytes, int] = {}
-    equal: list[tuple[int, int]] = []
+    seen: dict[bytes, list[int]] = defaultdict(list)  # images by a hash of their pixels
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(paths[name], shape, division, manifest, number)) for number, name in enumerate(SPLITS)
@@ -193,15 +192,14 @@ def write_splits(
         for index, image in zip(order, decoded, strict=True):
             if isinstance(image, str):
                 unreadable.append(f"{shown(manifest[index].name)} ({image})")
+                log(f"preprocess: cannot decode {unreadable[-1]}")
             else:
-                first = seen.setdefault(hashlib.blake2b(image.data, digest_size=16).digest(), index)
-                if splits[first] != splits[index]:
-                    equal.append((first, index))
+                seen[hashlib.blake2b(image.data, digest_size=16).digest()].append(index)
                 if SPLITS[splits[index]] == "train":
                     count_values(image, values)
                 writers[splits[index]].append(image, labels[index], manifest[index].name)
             advance(1)
-        lines = _unreadable_lines(unreadable, len(manifest), data) + _equal_lines(equal, splits, manifest, data)
+        lines = _unreadable_lines(unreadable, len(manifest), data) + _equal_lines(seen.values(), splits, manifest, data)
         counts = [len(writer.labels) for writer in writers]
         _check_classes(division, [writer.labels for writer in writers])
     return DatasetInfo(division.class_names, *statistics_of(values), data.fit), counts, lines
@@ -227,15 +225,15 @@ def _unreadable_lines(unreadable: Sequence[str], count: int, data: DataParams) -
 
 
 def _equal_lines(
-    equal: Sequence[tuple[int, int]], splits: Sequence[int], manifest: Sequence[ImageFile], data: DataParams
+    groups: Iterable[Sequence[int]], splits: Sequence[int], manifest: Sequence[ImageFile], data: DataParams
 ) -> list[str]:
+    equal = [group for group in groups if len({splits[index] for index in group}) > 1]
     if not equal:
         return []
-    one, other = equal[0]
-    names = " and ".join(f"{shown(manifest[index].name)} ({SPLITS[splits[index]]})" for index in (one, other))
-    line = f"{len(equal):,} image{'s' * (len(equal) > 1)} with the pixels of one in another split, as {names}"
+    names = ", ".join(f"{shown(manifest[index].name)} ({SPLITS[splits[index]]})" for index in sorted(equal[0])[:NAMED])
+    line = f"{len(equal):,} image{'s' if len(equal) > 1 else ''} with equal pixels in several splits, as {names}"
     if data.duplicates == "error":
-        raise InputError(f"{line}; remove one of the two, or let it be a warning: data.duplicates: warn")
+        raise InputError(f"{line}; keep one of them, or let it be a warning: data.duplicates: warn")
     return [f"warning: {line}"]
 
 

@@ -306,23 +306,38 @@ class UrlFolder:
 
 def place_at(location: str, root: Path, downloads: Downloads) -> Place:
     """Return the place that a location names; in a path, ~ and $NAME are replaced, and a relative one counts from `root`."""
+    path = local_path(location, root)
+    if path is None:
+        return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+    return Folder(path) if path.is_dir() else LocalFile(path, path.name)
+
+
+def local_path(location: str, root: Path) -> Path | None:
+    """Return the path that a location names, as `place_at` does, or None for a URL of another machine.
+
+    Raises
+    ------
+    PlaceError
+        When there can be no such path.
+    PackageNotFoundError
+        When the location is in a package that is not installed.
+    """
     if is_url(location):
         url = urlsplit(location)
         if url.scheme == PACKAGE_SCHEME:
             package = importlib.metadata.distribution(url.netloc)
-            return LocalFile(Path(str(package.locate_file(url.path.lstrip("/")))), file_name(location))
+            return Path(str(package.locate_file(url.path.lstrip("/"))))
         if url.scheme != "file":
-            return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+            return None
         if url.netloc not in ("", "localhost"):
             raise PlaceError("file:// is followed by an absolute path, with three slashes in all")
         from urllib.request import url2pathname  # 0.1 s
 
-        path = Path(url2pathname(url.path))
-    else:
-        path = root / os.path.expandvars(Path(location).expanduser())
-        if not path.exists() and (variable := re.search(r"\$\{?(\w+)", str(path))):
-            raise PlaceError(f"the environment has no variable {variable[1]}")
-    return Folder(path) if path.is_dir() else LocalFile(path, path.name)
+        return Path(url2pathname(url.path))
+    path = root / os.path.expandvars(Path(location).expanduser())
+    if not path.exists() and (variable := re.search(r"\$\{?(\w+)", str(path))):
+        raise PlaceError(f"the environment has no variable {variable[1]}")
+    return path
 
 
 def is_url(location: str) -> bool:

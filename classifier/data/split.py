@@ -120,6 +120,7 @@ class SplitWriter:
         if images.size:
             images = np.memmap(self.path, np.uint8, "r", self.start, shape)
         front = _front(self.image_shape, labels, self.files, _split_checksum(Split(images, labels, tuple(self.files))))
+        del images  # Windows replaces no file that is mapped
         if len(front) != self.start:
             moved = self.path.with_name(f"{self.path.name}.moved")
             with self.path.open("rb") as old, moved.open("wb") as new:

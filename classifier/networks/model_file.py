@@ -15,7 +15,8 @@ from classifier.runtime.errors import InputError
 from classifier.runtime.files import read_output
 
 FORMAT = 2  # of the file; raise it when older files can no longer be read. Format 1 did not record its number.
-ADDED: dict[str, Any] = {}  # network settings that are newer than the format, with the value that a file without them implies
+# Network settings that are newer than the format, with the value that a file without them implies.
+ADDED: dict[str, Any] = {"pretrained": "none"}
 
 
 @dataclass(frozen=True)

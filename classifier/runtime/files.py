@@ -189,3 +189,12 @@ def _output_of(filename: str | bytes | os.PathLike[str] | None, outputs: Mapping
         if name.is_relative_to(temporary):
             return str(path / name.relative_to(temporary))
     return str(name)
+
+
+def check_folder(folder: Path) -> None:
+    """Check, before work whose results are to go there, that a folder can be made and written; raise InputError otherwise."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"{folder}: {existing} is a file, and should be a folder")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{folder}: {existing} cannot be written")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from classifier.data.split import Split
-from classifier.networks.build import convolution_parameters
+from classifier.networks.build import freezable_parameters
 from classifier.networks.device import Device, as_tensor
 from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
@@ -33,8 +33,8 @@ MEASURED_IMAGES = 5000  # number of training images on which the training accura
 class Training:
     """A training run.
 
-    Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions than are
-    to be frozen.
+    Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions or
+    blocks than are to be frozen.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class Training:
         self.device = device
         self.images, self.labels = _tensors(train, device)
         self._check_image_sizes(params)
-        self.convolutions = convolution_parameters(network)
-        if len(params.freeze) > (most := len(self.convolutions)):
+        self.freezable = freezable_parameters(network)
+        if len(params.freeze) > (most := len(self.freezable)):
             raise InputError(
                 f"params.yaml: train.freeze: should have at most {counted(most, 'share')}, one for each convolution of the "
-                f"network, got {len(params.freeze)}"
+                f"network (in torchvision's designs, for each block), got {len(params.freeze)}"
             )
         self.validation_images, self.validation_labels = _tensors(validation, device)
         weights = class_weights(params.class_weights, train.labels)
@@ -154,11 +154,12 @@ class Training:
             images, labels = self._batch(indices, step)
             self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
+            torch.manual_seed(_seed_of_step(self.params.seed, step))  # of dropout and stochastic depth
             with self.device.autocast():
                 logits = self.network(images)
             loss = training_loss(logits.float(), labels, self.params.label_smoothing, self.class_weights)
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._backward(loss)
             self.optimizer.step()
             self.loss_sum += loss.detach() * len(labels)
             self.correct += (logits.detach().argmax(dim=1) == labels).sum()
@@ -184,6 +185,19 @@ class Training:
             self.best_weights = {name: weight.cpu().clone() for name, weight in self.network.state_dict().items()}
         self._start_epoch()
         return epoch
+
+    def _backward(self, loss: Tensor) -> None:
+        """Compute the gradients; InputError when the device has no deterministic implementation of an operation."""
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+            if not found:
+                raise
+            raise InputError(
+                f"params.yaml: network.design: this design has no deterministic gradient on {self.device.name} ({operation}), "
+                "so that no result could be reproduced: choose another design, or set train.device to cpu"
+            ) from None
 
     def means(self) -> tuple[float, float]:
         """Return mean loss and accuracy of the current epoch so far."""
@@ -291,7 +305,7 @@ class Training:
         pixels: list[int] = []  # that batch normalisation sees of an image
         hooks = [
             layer.register_forward_pre_hook(lambda _, values: pixels.append(values[0][0, 0].numel()))
-            for layer in self.network
+            for layer in self.network.modules()
             if isinstance(layer, nn.BatchNorm2d)
         ]
         self.network(image)
@@ -317,8 +331,11 @@ class Training:
             )
 
     def _freeze(self, step: int) -> None:
-        """Stop training convolutions after their share of the steps: Brock et al., "FreezeOut" (2017), without its rates."""
-        for share, parameters in zip(self.params.freeze, self.convolutions, strict=False):
+        """Stop training a convolution or block after its share of the steps.
+
+        Brock et al., "FreezeOut" (2017), without its rates.
+        """
+        for share, parameters in zip(self.params.freeze, self.freezable, strict=False):
             if self._progress(step) >= share:
                 for parameter in parameters:
                     parameter.requires_grad_(False)
@@ -339,6 +356,11 @@ class Training:
         if sizes := self.params.image_sizes:
             images = scale(images, sizes[int(self._progress(step) * len(sizes))])
         return images, self.labels[indices.to(self.device.name)]
+
+
+def _seed_of_step(seed: int, step: int) -> int:
+    """Return a seed for a step, whose lower half, all that CPUs use, depends on both arguments, too."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
 
 
 def _tensors(split: Split, device: Device) -> tuple[Tensor, Tensor]:

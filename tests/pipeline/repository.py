@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -15,6 +15,7 @@ import psutil
 from dvc.api import DVCFileSystem
 
 from classifier.params import parse_yaml
+from tests import preloaded
 from tests.conftest import ROOT, parameters
 
 # The digits, and a network that learns something in a second.
@@ -60,38 +61,42 @@ class Repository:
         self.run("git", "config", "user.email", "tester@example.com")
         self.commit("Start")
 
-    def run(self, *command: str, fails: bool = False) -> str:
-        """Run a command in the repository, and return what it printed."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+    def run(self, *command: str, fails: bool | None = False) -> str:
+        """Run a command in the repository, and return what it printed; with `fails` None, it may succeed or fail."""
+        with self._start(command) as running:
+            output, _ = running.communicate()
+        assert fails in {None, running.returncode != 0}, f"{' '.join(command)} ended with {running.returncode}:\n{output}"
+        return output
 
-    def dvc(self, *arguments: str, fails: bool = False) -> str:
+    def dvc(self, *arguments: str, fails: bool | None = False) -> str:
         """Run DVC, and return what it printed."""
-        return self.run(sys.executable, "-m", "dvc", *arguments, fails=fails)
+        return self.python("dvc", *arguments, fails=fails)
 
-    def python(self, module: str, *arguments: str, fails: bool = False) -> str:
-        """Run a module, and return what it printed."""
+    def python(self, module: str, *arguments: str, fails: bool | None = False) -> str:
+        """Run a module, and return what it printed. What it starts has the libraries imported already (`preloaded`)."""
+        return self.run(preloaded.python(), "-m", module, *arguments, fails=fails)
+
+    def real(self, module: str, *arguments: str, fails: bool = False) -> str:
+        """Run a module as a user does, each process with its imports, and return what it printed."""
         return self.run(sys.executable, "-m", module, *arguments, fails=fails)
 
-    def start(self, module: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a module in a process group of its own, what it prints to be read."""
+    def start(self, module: str, *arguments: str, interpreter: str = sys.executable) -> "subprocess.Popen[str]":
+        """Start a module, as a user does by default, in a process group of its own, what it prints to be read."""
+        return self._start([interpreter, "-m", module, *arguments], start_new_session=True)
+
+    def _start(self, command: Sequence[str], *, start_new_session: bool = False) -> "subprocess.Popen[str]":
+        environment = self.environment
+        if command[0] == preloaded.python():  # for the stages, which DVC starts as `python`
+            folder = str(Path(command[0]).parent)
+            environment = environment | {"PATH": os.pathsep.join([folder, environment["PATH"]])}
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            command,
             cwd=self.folder,
-            env=self.environment,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
+            start_new_session=start_new_session,
         )
 
     def kill_at(self, line: str, module: str, *arguments: str) -> str:

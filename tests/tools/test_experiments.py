@@ -1,10 +1,12 @@
 """Experiments of real DVC in a small repository: those of one name on several commits, and a branch of the same name."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from classifier.runtime.errors import InputError
+from tests import preloaded
 from tools.experiments import Experiment, accept, all_experiments, dvc, find, git, names, remove
 
 
@@ -34,6 +36,7 @@ def value(experiment: Experiment | None) -> str:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", preloaded.python())
     for variable in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(variable, raising=False)
     git("init", "--quiet", "--initial-branch=main")

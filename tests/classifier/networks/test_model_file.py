@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 @pytest.fixture
 def model() -> Model:
     dataset = DatasetInfo(("no", "yes"), (0.4,), (0.2,))
-    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none")
     return Model(build_network(params, (8, 8, 1), dataset, seed=5).state_dict(), params, (8, 8, 1), dataset, temperature=1.5)
 
 
@@ -159,7 +159,7 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) -> None:
     dataset = DatasetInfo(("no", "yes"), (0.4,) * channels, (0.2,) * channels)
-    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none")
     shape = (8, 8, channels)
     model = Model(build_network(params, shape, dataset, seed=5).state_dict(), params, shape, dataset, temperature=0.5)
     save_model(model, tmp_path / "models/classifier.pt")

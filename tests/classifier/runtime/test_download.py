@@ -152,7 +152,7 @@ def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(t
 
     def slowly(handler: object) -> None:
         requests.append(handler)
-        second_waits.wait(30)
+        second_waits.wait(600)
         answer(handler)  # type: ignore[arg-type]
 
     second_waits = threading.Event()

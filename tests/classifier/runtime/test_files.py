@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from classifier.results.table import write_csv
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_outputs, atomic_write, read_output
+from classifier.runtime.files import atomic_outputs, atomic_write, check_folder, read_output
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -205,3 +205,11 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> No
 def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)), read_output(tmp_path, "train"):
         raise error
+
+
+@pytest.mark.parametrize("folder", ["file", "file/new/folder"])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    check_folder(tmp_path / "new" / "folder")
+    with pytest.raises(InputError, match=r"file is a file, and should be a folder$"):
+        check_folder(tmp_path / folder)

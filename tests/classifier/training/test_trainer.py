@@ -43,7 +43,7 @@ PARAMS = TrainParams(
     device="cpu",
     precision="float32",
 )
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3, "none")
 DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -65,7 +65,7 @@ def start(
     batch_norm: bool = True,
 ) -> Training:
     network = build_network(
-        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3), (8, 8, 1), DESCRIPTION, params.seed
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3, "none"), (8, 8, 1), DESCRIPTION, params.seed
     )
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
@@ -247,7 +247,7 @@ def test_a_batch_of_one_image_is_refused_where_batch_normalisation_sees_a_single
     single, several = ((4,) * 6, (4,) * 4) if design == "study" else ((4,) * 3, (4, 8))
 
     def train(widths: tuple[int, ...], **changes: Any) -> None:
-        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3)
+        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3, "none")
         network = build_network(settings, (8, 8, 1), DESCRIPTION, 0)
         Training(
             network, easy_split(count, 1), easy_split(6, 2), NO_AUGMENTATION, dataclasses.replace(params, **changes), CPU
@@ -457,7 +457,7 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
     training.run(checkpoint, never)
     scores, temperature = training.measure_best()
     assert temperature == 1
-    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3), (8, 8, 1), DESCRIPTION, 0)
+    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none"), (8, 8, 1), DESCRIPTION, 0)
     network.load_state_dict(training.best_weights)
     network.eval()
     train, validation = easy_split(40, 1), easy_split(30, 2)
@@ -574,7 +574,7 @@ def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
 def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
 ) -> None:
-    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3)
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3, "none")
     network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
     split = easy_split(32, 1)
     fit_whitening(network, torch.from_numpy(split.images))
@@ -582,3 +582,48 @@ def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
+
+
+class Nondeterministic(torch.autograd.Function):
+    """Returns its input; its gradient is an operation that has no deterministic implementation."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient.clone().put_(torch.tensor([0]), torch.tensor([0.0]))
+
+
+class Layer(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return Nondeterministic.apply(values)  # type: ignore[no-any-return]
+
+
+def test_a_network_without_a_deterministic_gradient_is_refused_in_one_line() -> None:
+    training = start()
+    training.network.append(Layer())
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")
+    line = r"^params\.yaml: network\.design: this design has no deterministic gradient on cpu \(put_\), "
+    try:
+        with pytest.raises(InputError, match=line):
+            training.run_epoch(ignore)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+
+
+def test_each_step_and_each_seed_has_random_numbers_of_its_own_for_dropout() -> None:
+    def masks(seed: int) -> list[tuple[float, ...]]:
+        training = start(dataclasses.replace(PARAMS, seed=seed))
+        dropout, seen = nn.Dropout(0.5), list[tuple[float, ...]]()
+        training.network.append(dropout)
+        dropout.register_forward_hook(lambda _, __, output: seen.append(tuple((output == 0).flatten().tolist())))
+        training.run_epoch(ignore)
+        return [mask for mask in seen if any(mask)]
+
+    first, other = masks(1), masks(2)
+    torch.manual_seed(9)
+    assert masks(1) == first
+    assert len({*first, *other}) == len(first) + len(other) == 4, "two steps of each"
