@@ -64,6 +64,7 @@ def test_added_images_arrive_and_removed_ones_bring_the_old_results_back(reposit
     assert (repository.folder / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.slow
 def test_added_images_arrive_in_a_variant_of_the_same_data(repository: Repository) -> None:
     (repository.folder / "variants/mine.yaml").write_text("plot:\n  mistakes: 3\n")
     assert ran(repository.python("tools.variant", "mine")) == ["plot"]
@@ -76,6 +77,7 @@ def test_added_images_arrive_in_a_variant_of_the_same_data(repository: Repositor
     assert repository.hashes("mine")["data/raw"] == repository.hashes()["data/raw"]
 
 
+@pytest.mark.slow
 def test_added_images_arrive_in_a_variant_that_alone_is_of_the_folder(repository: Repository) -> None:
     repository.set("data.name", "digits")
     repository.python("tools.repro")
