@@ -32,7 +32,7 @@ from classifier.results.predictions import load_predictions
 from classifier.results.refusal import refusals
 from classifier.runtime.console import log, progress_bar
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_write, check_folder
 from tools.trained import PREDICTIONS, Trained, add_arguments, open_model
 
 UNKNOWN = "unknown"
@@ -85,6 +85,8 @@ def classify(arguments: argparse.Namespace) -> int:
         raise InputError(f"--top {arguments.top}: should be 1 or more")
     if arguments.unknown is not None and not 0 <= arguments.unknown <= 1:
         raise InputError(f"--unknown {arguments.unknown:g}: should be a probability between 0 and 1")
+    if arguments.picture:
+        check_folder(arguments.picture)
     files, missing = find_images(arguments.paths)
     for path in missing:
         complain(path, "no such file")

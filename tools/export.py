@@ -31,7 +31,7 @@ from classifier.networks.inference import predict, weighted_views
 from classifier.params import Views
 from classifier.runtime.console import log, progress_bar
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_write, check_folder
 from tools import experiments
 from tools.experiments import WORKSPACE
 from tools.model_card import CARD, SOURCES, write_card
@@ -43,7 +43,7 @@ FILE = "classifier.onnx"
 TEST = Path("data/processed/test.safetensors")
 DATASET = Path("data/processed/dataset.json")
 RANDOM_IMAGES = 1000  # where there are no test images
-BATCH_BYTES = 2**20  # of images that are verified at a time
+BATCH_BYTES = 2**18  # of images that are verified at a time
 TOLERANCE = 1e-4  # difference of a probability
 
 Pixels = NDArray[np.uint8]
@@ -62,6 +62,7 @@ def main() -> None:
     if missing := [name for name in PACKAGES if not find_spec(name)]:
         sys.exit(f"export: {sys.executable} lacks {', '.join(missing)}: run make setup EXPORT=1, then . .venv/bin/activate")
     try:
+        check_folder(arguments.output)
         with open_model(arguments) as trained:
             export(trained, arguments.output)
     except InputError as error:

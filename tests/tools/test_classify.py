@@ -134,6 +134,7 @@ def test_what_cannot_be_read_is_named_and_skipped_and_shows_in_the_exit_status(r
         ),
         (["photo.png", "--model", "m.pt", "--top", "0"], "--top 0: should be 1 or more"),
         (["photo.png", "--model", "m.pt", "--unknown", "60"], "--unknown 60: should be a probability between 0 and 1"),
+        (["photo.png", "--model", "m.pt", "--picture", "m.pt"], "m.pt: "),
         (["photo.png", "--model", "photo.png"], "photo.png: damaged "),
     ],
 )

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from classifier.networks.model_file import save_model
-from classifier.params import read_yaml
+from classifier.params import TorchvisionDesign, read_yaml
 from tests.conftest import ROOT
 from tests.tools.models import CLASSES, COLOUR, GREY, small_model, write_png, write_workspace
 from tools import classify, export
@@ -138,6 +138,15 @@ def test_the_network_of_accurate_exports_with_its_views(run: Run) -> None:
     for count in (1, 3):
         found = probabilities(Path("export/classifier.onnx"), images[:count])
         assert found.sum(axis=1) == pytest.approx(np.ones(count), abs=1e-5)
+
+
+@needs_packages
+@pytest.mark.slow
+@pytest.mark.parametrize("design", get_args(TorchvisionDesign))
+def test_a_design_of_torchvision_exports(run: Run, monkeypatch: pytest.MonkeyPatch, design: str) -> None:
+    monkeypatch.setattr(export, "RANDOM_IMAGES", 5)
+    save_model(small_model(GREY if design == "resnet18" else COLOUR, design=design), Path("m.pt"))
+    assert "same classes" in run("--model", "m.pt", "--views", "mirrored")
 
 
 def test_without_the_packages_one_line_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
