@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTHON ?= $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) python3)
 RUN := $(BIN)/python -m
+COMPILE := $(RUN) uv pip compile pyproject.toml --universal --quiet --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 STUDY := initial batchnorm augmented
 QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,training/test_trainer.py test_params_properties.py)
 # For the commands that DVC runs, such as `python -m stages.train`.
@@ -17,8 +18,8 @@ help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## make .venv with the locked packages; TORCH=cpu: PyTorch without CUDA (the other targets set up by themselves)
-	@$(PYTHON) -m tools.setup $(if $(TORCH),--torch "$(TORCH)")
+setup: ## make .venv with the locked packages; TORCH=cpu: PyTorch without CUDA; EXPORT=1: with those of tools.export
+	@$(PYTHON) -m tools.setup $(if $(TORCH),--torch "$(TORCH)") $(if $(EXPORT),--export)
 
 repro: setup ## run the pipeline: whatever changed since the last time
 	@$(RUN) tools.repro
@@ -46,7 +47,7 @@ bench: setup ## compare the speed with a conventional training loop, in three mi
 	@$(RUN) tools.repro --quiet preprocess
 	@$(RUN) benchmarks.run $(if $(FULL),--full --runs 3)
 
-test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the slow ones instead)
+test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the slow ones; EXPORT=1: those of export)
 	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m $(if $(SLOW),slow,"not slow" --cov)
 
 quick: setup ## run a subset of the tests in under 30 seconds: no DVC, no whole training
@@ -57,6 +58,7 @@ lint: setup ## check style and types
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-lock: setup ## pin the newest versions that pyproject.toml admits
-	$(RUN) uv pip compile --universal --upgrade --quiet --generate-hashes --all-extras --python-version 3.11 \
-	  --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+lock: setup ## pin the newest versions that pyproject.toml admits, in two files that agree
+	$(COMPILE) --upgrade --all-extras --output-file requirements-export.lock
+	$(BIN)/python -c 'import shutil; shutil.copy("requirements-export.lock", "requirements.lock")' # whose versions uv then keeps
+	$(COMPILE) --extra dev --output-file requirements.lock

@@ -87,7 +87,7 @@ def results(commit: str, case: str) -> dict[str, Result]:
             for entry in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
                 output = entry if isinstance(entry, str) else next(iter(entry))
                 path = folder / output
-                if output.startswith(RESULTS):  # a picture may have the name of the table that it shows
+                if output.startswith(RESULTS) and not path.is_dir():  # a picture may have the name of the table that it shows
                     key = output if path.suffix == ".png" else output.removesuffix(path.suffix)
                     found[key] = Result(path.suffix, path.read_bytes(), values(path))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 from yamlcore import CoreLoader
@@ -19,40 +19,75 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Schedule = Literal["constant", "linear", "cosine"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Views = Literal["plain", "mirrored", "shifted"]
+TorchvisionDesign = Literal[
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "swin_t",
+    "vgg16",
+    "vit_b_16",
+]
+Fit = Literal["crop", "pad", "stretch"]
 URL_SCHEMES = ("http", "https", "file", "package")  # package: a file that a Python package brings along
 
 
 def _checked_place(place: str) -> str:
     if not place.isprintable() or not place.strip():
-        raise ValueError("should be a URL or the path of an archive or a folder")
+        raise ValueError("should be a URL or a path")
     scheme = re.match(r"(\w[\w+.-]*)://", place)
     if scheme and scheme[1].lower() not in URL_SCHEMES:
         raise ValueError("should be a path (~ and $NAME are replaced) or a URL with http://, https:// or file://")
     return place
 
 
+Place = Annotated[str, AfterValidator(_checked_place)]
+
+
+def _checked_folder(folder: str) -> str:
+    if not folder.isprintable() or not folder.strip() or "://" in folder:
+        raise ValueError("should be the path of a folder (~ and $NAME are replaced)")
+    return folder
+
+
 @dataclass(frozen=True, config=STRICT)
 class DataParams:
     """The section `data`."""
 
-    name: Literal["cifar10", "digits"]
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    name: Literal["cifar10", "digits", "folder"]
+    validation_fraction: Share
     seed: Seed
-    sources: Annotated[
-        tuple[Annotated[str, AfterValidator(_checked_place)], ...],
-        Field(description="a list of places, as in [data/archives, ../shared]"),
-    ]
+    sources: Annotated[tuple[Place, ...], Field(description="a list of places, as in [data/archives, ../shared]")]
+    folder: Annotated[str, AfterValidator(_checked_folder), Field(description="a path of a folder")]
+    layout: Literal["auto", "classes", "splits"]
+    test_fraction: Share
+    image_size: Annotated[int, Field(ge=1, le=1024)]
+    fit: Fit
+    unreadable: Literal["stop", "skip"]
+    duplicates: Literal["warn", "error"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class NetworkParams:
     """The section `network`."""
 
-    design: Literal["study", "airbench"]
+    design: Literal["study", "airbench", TorchvisionDesign]
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)]
     activation: Literal["relu", "silu", "gelu"]
     whitening: bool
@@ -60,6 +95,7 @@ class NetworkParams:
     batch_norm: bool
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
     first_kernel_size: Annotated[int, Field(ge=2, le=3)]
+    pretrained: Annotated[Place, Field(description="a URL or a path, or none")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,8 +109,19 @@ class AugmentationParams:
 
 def _checked_freeze(shares: tuple[float, ...]) -> tuple[float, ...]:
     if list(shares) != sorted(shares):
-        raise ValueError("should not fall, since a convolution needs gradients as long as one in front of it learns")
+        raise ValueError("should not fall, since a layer needs gradients as long as one in front of it learns")
     return shares
+
+
+def _checked_patience(patience: int, others: ValidationInfo) -> int:
+    """Check against the fields above it."""
+    found = others.data
+    if patience and (found.get("schedule", "constant") != "constant" or found.get("image_sizes") or found.get("freeze")):
+        raise ValueError(
+            "should be 0 with a schedule that is not constant, with image_sizes and with freeze, "
+            "which need the number of epochs"
+        )
+    return patience
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -88,8 +135,11 @@ class TrainParams:
     schedule: Schedule
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: ClassWeights
     image_sizes: tuple[Annotated[int, Field(ge=1, le=256)], ...]
     freeze: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], AfterValidator(_checked_freeze)]
+    patience: Annotated[int, Field(ge=0, le=1_000_000), AfterValidator(_checked_patience)]
+    temperature: Literal["none", "validation"]
     seed: Seed
     device: DeviceName
     precision: Precision

@@ -1,8 +1,8 @@
-"""Fetch the files of the data set from the first places that have them, and verify each.
+"""Fetch the files of the data set from the first places that have them, and verify each; or pack a folder of images.
 
-reads    the places of data.sources in params.yaml, then those that classifier/data/registry.py lists
-writes   data/raw/: exactly the files that classifier/data/registry.py lists
-params   data.name
+reads    the places of data.sources in params.yaml, then those that classifier/data/registry.py lists; or data.folder
+writes   data/raw/: exactly the files that classifier/data/registry.py lists; or the pack of the folder and its manifest
+params   data.name, data.folder
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ RAW = Path("data/raw")
 def main() -> None:
     """Run the stage."""
     with stage("download", __doc__):
+        from classifier.data.image_pack import download_folder
         from classifier.data.sources import fetch, keep_foreign_files
         from classifier.params import read_params
         from classifier.runtime.console import log
@@ -25,6 +26,9 @@ def main() -> None:
         root = repository_root(Path.cwd())
         log(f"download: {data.name}")
         keep_foreign_files(data.name)
+        if data.name == "folder":
+            download_folder(data, root, RAW)
+            return
         with atomic_outputs() as place:
             places = fetch(data.name, data.sources, place(RAW), root)
         log(f"download: verified all files of {data.name} from {', '.join(places)}, in {RAW}")

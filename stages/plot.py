@@ -26,12 +26,12 @@ def main() -> None:
         from classifier.params import read_params
         from classifier.results.learning_curve import load_curve
         from classifier.results.predictions import load_mistakes, load_predictions
-        from classifier.runtime.console import log
+        from classifier.runtime.console import counted, log
         from classifier.runtime.files import atomic_outputs
 
         params = read_params(Path("params.yaml")).plot
         curve, predictions, mistakes = load_curve(CURVE), load_predictions(PREDICTIONS), load_mistakes(MISTAKES)
-        log(f"plot: {len(curve)} epochs and {len(predictions.labels):,} predictions")
+        log(f"plot: {counted(len(curve), 'epoch')} and {counted(len(predictions.labels), 'prediction')}")
         figures = {
             "learning_curve": lambda: learning_curve_figure(curve),
             "confusion_matrix": lambda: confusion_matrix_figure(predictions, params.confusions),

@@ -56,6 +56,8 @@ def test_what_dvc_runs_finds_the_python_of_the_environment(project: Path) -> Non
 
 def test_set_up_takes_a_build_of_pytorch_and_begins_with_any_python(project: Path) -> None:
     assert make(project, "setup", "TORCH=cpu").startswith(".venv/bin/python -m tools.setup --torch cpu\n")
+    for target in ("setup", "test"):
+        assert make(project, target, "EXPORT=1").startswith(".venv/bin/python -m tools.setup --export\n")
     shutil.rmtree(project / ".venv")
     assert make(project, "setup").startswith("bin/python3 -m tools.setup\n")
 

@@ -54,7 +54,7 @@ def test_every_file_is_the_output_that_its_lock_names_and_none_is_missing() -> N
         if "-seed-" in folder.name:
             expected = {path for path in expected if path.endswith((".json", ".csv"))}
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        assert set(files) == expected | {"params.yaml", "dvc.lock"}, folder.name
+        assert set(files) == expected | {"params.yaml", "dvc.lock", "model_card.md"}, folder.name
         for path in expected:
             assert hashlib.md5(files[path].read_bytes(), usedforsecurity=False).hexdigest() == md5[path], files[path]
 

@@ -20,8 +20,8 @@ STAGES: dict[str, Any] = PIPELINE["stages"]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
 
 
-def test_the_stages_are_the_five_of_the_design() -> None:
-    assert list(STAGES) == ["download", "preprocess", "train", "evaluate", "plot"]
+def test_the_stages_are_the_six_of_the_design() -> None:
+    assert list(STAGES) == ["download", "preprocess", "weights", "train", "evaluate", "plot"]
 
 
 # These decide no bytes: dvc.yaml lists the values of params, and the rest is how things run and where data comes from.
@@ -42,8 +42,8 @@ def test_a_stage_lists_the_code_that_decides_its_bytes_and_no_other(name: str) -
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_says_in_its_help_which_params_it_uses(name: str) -> None:
-    (described,) = re.findall(r"^params +(.+)$", (ROOT / f"stages/{name}.py").read_text(), re.MULTILINE)
-    assert sorted(described.split(", ")) == sorted(STAGES[name]["params"])
+    (described,) = re.findall(r"^params +(.+(?:\n {9}.+)*)$", (ROOT / f"stages/{name}.py").read_text(), re.MULTILINE)
+    assert sorted(re.split(r",\s+", described)) == sorted(STAGES[name]["params"])
 
 
 # What each part may import besides itself; all but params, variants and runtime may import those three as well.
@@ -105,13 +105,25 @@ def test_every_value_of_params_has_its_meaning_beside_it() -> None:
         above = line
 
 
-def test_the_lock_file_pins_every_version_with_its_hash() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+LOCKS = ("requirements.lock", "requirements-export.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_pins_every_version_with_its_hash(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     requirements = re.findall(r"^([a-z0-9][\w.-]*)(.*?)$", text, re.MULTILINE)
     assert len(requirements) > 50
     assert all(rest.startswith("==") for _, rest in requirements)
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_lock_files_agree_and_only_one_has_the_packages_of_export() -> None:
+    main, export = (set(re.findall(r"^[a-z0-9][\w.-]*==\S+", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS)
+    assert main < export
+    names = {requirement.partition("==")[0] for requirement in export - main}
+    assert {"onnx", "onnxruntime", "onnxscript"} <= names
+    assert not names & {requirement.partition("==")[0] for requirement in main}
 
 
 @pytest.mark.parametrize("name", [".gitignore", ".dvcignore"])
@@ -424,7 +436,7 @@ def test_autocrlf_changes_no_bytes() -> None:
         assert binary or values[f"{path}: eol"] == "lf", path
 
 
-@pytest.mark.parametrize("name", [".venv", "models", "checkpoints", "demo", "comparison", "logs", "dvc_plots"])
+@pytest.mark.parametrize("name", [".venv", "models", "checkpoints", "demo", "export", "comparison", "logs", "dvc_plots"])
 def test_git_ignores_what_is_a_link_to_another_disk_too(tmp_path: Path, name: str) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())

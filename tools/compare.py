@@ -16,19 +16,16 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
-from dvc.scm import RevError
-
 from classifier.figures.comparison import learning_curves
 from classifier.figures.style import save_figure
-from classifier.params import did_you_mean, read_yaml
+from classifier.params import read_yaml
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_write, check_folder
 from tools import experiments
+from tools.revisions import fetch, known_experiments
 
 
 def main(command: Sequence[str] | None = None) -> None:
@@ -77,41 +74,17 @@ def expand(revisions: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def known_experiments(name: str) -> str:
-    """Return the part of an error message that names the experiments, and the one that a misspelt name resembles."""
-    names = experiments.names()
-    if not names:
-        return "; there are no experiments: make study runs those of the study"
-    return f"{did_you_mean(name, names)}; there are {', '.join(names)}"
-
-
 def load(revision: str) -> Result:
-    """Return the params and the results of a revision, from Git and from DVC's cache or remote.
-
-    Raises
-    ------
-    InputError
-        When there is no such revision, or its results are in neither.
-    """
-    experiment = None if revision == "workspace" else experiments.find(revision)
-    commit = experiment.commit if experiment else None if revision == "workspace" else revision
-    try:
-        files = DVCFileSystem(rev=commit, subrepos=True)
-        prefix = experiments.git("rev-parse", "--show-prefix") if commit else ""
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("params.yaml", "dvc.lock", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv"):
-                files.get_file(prefix + name, str(Path(folder, Path(name).name)))
-            train, test = (json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "test"))
-            params, lock = (read_yaml(Path(folder, name)) for name in ("params.yaml", "dvc.lock"))
-            if keys := outdated(lock, params):
-                print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
-            return Result(revision, lock, load_curve(Path(folder, "learning_curve.csv")), train, test)
-    except RevError:
-        raise InputError(f"{revision}: no such experiment, tag, branch or commit{known_experiments(revision)}") from None
-    except FileNotFoundError as error:
-        raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
-    except DvcException as error:
-        raise InputError(f"{revision}: {error}") from None
+    """Return the params and the results of a revision; those that are missing raise InputError."""
+    paths = ("params.yaml", "dvc.lock", "metrics/train.json", "metrics/test.json", "plots/learning_curve.csv")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fetch(revision, paths, folder)
+        train, test = (json.loads((folder / f"metrics/{part}.json").read_text(encoding="utf-8")) for part in ("train", "test"))
+        params, lock = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock")
+        if keys := outdated(lock, params):
+            print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
+        return Result(revision, lock, load_curve(folder / "plots/learning_curve.csv"), train, test)
 
 
 if __name__ == "__main__":

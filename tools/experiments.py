@@ -21,6 +21,7 @@ from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
 from classifier.runtime.stage import ending_signals
 
+WORKSPACE = "workspace"  # the revision that is not in Git
 PENDING = "-pending"  # after the name of an experiment until it has succeeded; DVC would rerun every stage to replace one
 PUBLISHED = "Published results of "  # before the name, in the message of the commit of an experiment that was not run here
 
@@ -94,6 +95,17 @@ def start_dvc(*arguments: str, output: IO[bytes] | int | None = None) -> "subpro
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
     """Interrupt what `start_dvc` started, with the stage that it runs, as Ctrl-C does."""
     os.killpg(process.pid, signal.SIGINT) if os.name == "posix" else process.terminate()
+
+
+def run_dvc(*arguments: str, interruption: Interruption) -> int:
+    """Run DVC and return its exit status; after an interruption, which it passes on, KeyboardInterrupt is raised at its end."""
+    with start_dvc(*arguments) as process:
+        while process.poll() is None:
+            if interruption.wait(0.1):
+                interrupt(process)
+                process.wait()
+                raise KeyboardInterrupt
+    return process.returncode
 
 
 def dvc(*arguments: str) -> str:

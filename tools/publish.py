@@ -1,8 +1,9 @@
 """Publish experiments with the repository, and make the published ones experiments on the commit that is checked out.
 
-Published results are plain files in docs/study/experiments/NAME/: params.yaml, dvc.lock, metrics, curve and matrix, and for the
-first seed pictures and predictions too. --restore (part of set-up, and `make published`) puts them in place of HEAD's in a
-commit on HEAD, which becomes the experiment NAME unless one of that name was run here, and fills DVC's cache with the curves.
+Published results are plain files in docs/study/experiments/NAME/: params.yaml, dvc.lock, metrics, curve and matrix, a model
+card, and for the first seed pictures and predictions too. --restore (part of set-up, and `make published`) puts them in place
+of HEAD's in a commit on HEAD, which becomes the experiment NAME unless one of that name was run here, and fills DVC's cache
+with the curves.
 
   python -m tools.publish initial augmented-seed-1
   python -m tools.publish augmented=workspace
@@ -30,6 +31,7 @@ from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_write
 from tools.experiments import PUBLISHED, all_experiments, dvc, find, git
+from tools.model_card import CARD, SOURCES, write_card
 
 FOLDER = "docs/study/experiments"
 PREDICTIONS = "data/predictions.npz"
@@ -77,9 +79,14 @@ def publish(name: str, revision: str = "") -> None:
         for path in ("params.yaml", "dvc.lock", *wanted):
             Path(temporary, path).parent.mkdir(exist_ok=True)
             files.get_file(path, str(Path(temporary, path)))
+        with tempfile.TemporaryDirectory() as sources:
+            for path in SOURCES:
+                Path(sources, path).parent.mkdir(exist_ok=True)
+                files.get_file(path, str(Path(sources, path)))
+            write_card(name, Path(sources), Path(temporary, CARD), experiment=True)
         shutil.rmtree(Path(FOLDER, name), ignore_errors=True)
         shutil.copytree(temporary, Path(FOLDER, name))
-    print(f"publish: {FOLDER}/{name}: {len(wanted) + 2} files")
+    print(f"publish: {FOLDER}/{name}: {len(wanted) + 3} files")
 
 
 def accept_code() -> None:
@@ -114,7 +121,7 @@ def restore() -> str:
     for path, blob in sorted(tracked.items(), key=lambda item: item[0].split("/")):
         name, slash, inner = path.removeprefix(f"{FOLDER}/").partition("/")
         if path.startswith(f"{FOLDER}/") and slash:
-            published[name][inner] = blob
+            published[name] |= {inner: blob} if inner != CARD else {}
     experiments = all_experiments()
     own = {experiment.name for experiment in experiments if not experiment.published}
     commits = {name: make_commit(name, files, head, tracked) for name, files in published.items() if name not in own}

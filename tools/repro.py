@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 
 from classifier.data.sources import keep_foreign_files
+from classifier.params import read_yaml
 from classifier.runtime.errors import InputError
-from tools.experiments import Interruption, interrupt, start_dvc
+from classifier.variants import PARAMS
+from tools.experiments import Interruption, run_dvc
+from tools.folder import pack_again
 from tools.preflight import check_no_other_run, check_project, repair
+from tools.refresh import refresh_weights
 from tools.summary import summary
 
 
@@ -25,20 +29,18 @@ def main() -> None:
         for line in repair():
             print(f"repro: {line}", flush=True)
         keep_foreign_files()
-        with start_dvc("repro", *sys.argv[1:]) as process:
-            while process.poll() is None:
-                if interruption.wait(0.1):
-                    interrupt(process)
-                    process.wait()
-        if interruption.status:
-            print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
-            sys.exit(interruption.status)
-        if process.returncode:
-            sys.exit(process.returncode)
+        if "--dry" not in sys.argv:
+            pack_again([read_yaml(PARAMS)], interruption)
+            refresh_weights("repro", interruption)
+        if status := run_dvc("repro", *sys.argv[1:], interruption=interruption):
+            sys.exit(status)
         if not {"-q", "--quiet"} & set(sys.argv[1:]):
             print(summary(Path(), None))
     except InputError as error:
         sys.exit(f"repro: {error}")
+    except KeyboardInterrupt:
+        print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
+        sys.exit(interruption.status)
 
 
 if __name__ == "__main__":

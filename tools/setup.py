@@ -4,6 +4,7 @@ Needs the standard library alone, so that any Python can run it. `make` does it 
 
   python3 -m tools.setup
   python3 -m tools.setup --torch cpu     PyTorch without CUDA: 0.7 GB instead of 5.7 GB
+  python3 -m tools.setup --export        with the packages of tools.export: onnx, onnxscript, onnxruntime
 """
 
 from __future__ import annotations  # an old Python must get as far as the line that names the version it should be
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 
 LOCK = Path("requirements.lock")
+EXPORT_LOCK = Path("requirements-export.lock")  # the same packages in the same versions, and those of tools.export
 VENV = Path(".venv")
 CLONE_READY = Path(".dvc/tmp/set-up")  # says that this clone, not only its environment, is set up
 TORCH_INDEX = "https://download.pytorch.org/whl/"
@@ -58,9 +60,11 @@ def main() -> None:
         metavar="BUILD",
         help="another build of PyTorch: cpu, cu126 or another name of its own index, or a URL or folder of wheels",
     )
+    parser.add_argument("--export", action="store_true", help="install the packages of tools.export too")
+    arguments = parser.parse_args()
     os.chdir(Path(__file__).resolve().parents[1])
     try:
-        set_up(parser.parse_args().torch)
+        set_up(arguments.torch, arguments.export)
     except subprocess.CalledProcessError as error:
         sys.exit(f"setup: {' '.join(error.cmd[1:])} failed; see the output above")
     except OSError as error:
@@ -70,19 +74,24 @@ def main() -> None:
         sys.exit(130)
 
 
-def set_up(build: str) -> None:
-    """Make the environment what the lock file and the build of PyTorch ask for; without `build`, the one it has."""
+def set_up(build: str, export: bool) -> None:
+    """Make the environment what a lock file and the build of PyTorch ask for.
+
+    Without `build` it keeps the build that it has, and without `export` the packages of tools.export if it has them.
+    """
     venv = VENV.resolve()  # VENV may be a link
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = venv / "ready"  # says for what the environment is complete; times would say nothing about one from a cache
     found = _read(ready)
     if "/" in build or os.sep in build:
         build = build if "://" in build else str(Path(build).resolve())
+    export = export or bool(found.get("export"))
+    lock = EXPORT_LOCK if export else LOCK
     wanted = {
         "folder": str(venv),
-        "lock": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
+        "lock": hashlib.sha256(lock.read_bytes()).hexdigest(),
         "torch": build or found.get("torch", ""),
-    }
+    } | ({"export": "yes"} if export else {})
     works = python.exists()  # not so when the Python that it links to is gone
     if works and found == wanted:
         if not CLONE_READY.exists():
@@ -90,15 +99,16 @@ def set_up(build: str) -> None:
         return
     moved = works and found == wanted | {"folder": found.get("folder")}
     if not (moved and _correct_paths(python, venv, found["folder"])):
-        print(f"setup: installing the packages of {LOCK} into {VENV}, once", flush=True)
+        print(f"setup: installing the packages of {lock} into {VENV}, once", flush=True)
         if not wanted["torch"] and sys.platform == "linux" and not _has_nvidia_gpu():
             print("setup: no NVIDIA GPU found: make setup TORCH=cpu takes 0.7 GB instead of 5.7 GB", flush=True)
         if not works or found.get("torch", "") != wanted["torch"]:
             _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", "--clear", venv)
         elif not _run(python, "-c", "import pip", check=False, quiet=True):
             _run(python, "-m", "venv", venv)  # keeps what is there
-        ready.write_text(json.dumps({"torch": wanted["torch"]}), encoding="utf-8")
-        _install(python, wanted["torch"])
+        kept = {key: wanted[key] for key in ("torch", "export") if key in wanted}
+        ready.write_text(json.dumps(kept), encoding="utf-8")
+        _install(python, lock, wanted["torch"])
     _run(python, "-c", PUT_ON_PATH)
     _set_up_clone(python)
     ready.write_text(json.dumps(wanted), encoding="utf-8")
@@ -141,9 +151,9 @@ def _correct_paths(python: Path, venv: Path, before: str) -> bool:
     return _run(python, "-m", "venv", "--without-pip", venv, check=False) and _run(python, "-c", REWRITE_COMMANDS, check=False)
 
 
-def _install(python: Path, build: str) -> None:
-    """Install the packages with uv, which takes a fraction of pip's time and links what its cache has, or else with pip."""
-    lock = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+def _install(python: Path, file: Path, build: str) -> None:
+    """Install a lock file with uv, which takes a fraction of pip's time and links what its cache has, or else with pip."""
+    lock = re.split(r"^(?=\w)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     pip = [str(python), "-m", "pip", "install"]
     try:
         _install_locked(pip, python, [block for block in lock if block.startswith("uv==")])

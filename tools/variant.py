@@ -41,7 +41,9 @@ from tools.experiments import (
     start_dvc,
     up_to_date,
 )
+from tools.folder import changed, pack_again
 from tools.preflight import check_experiments, check_names, check_project, repair, running
+from tools.refresh import has_current_weights, refresh_weights
 
 LOGS = Path("logs")
 
@@ -140,16 +142,25 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     """
     published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
+    merged = {name: merge(base, differences) for name, differences in experiments.items()}
+    refresh_weights("variant", interruption, [params["network"].get("pretrained", "none") for params in merged.values()])
     for name, differences in experiments.items():
         if interruption.status:
             raise KeyboardInterrupt
         changes = flatten(differences)
-        if not (current := up_to_date(name, merge(base, differences))):
+        params = merged[name]
+        current = (
+            up_to_date(name, params)
+            and not images_changed(name, params)
+            and has_current_weights(name, params["network"].get("pretrained", "none"))
+        )
+        if not current:
             commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
         listed = ", ".join(as_override(key, value) for key, value in changes.items()) or f"{PARAMS} unchanged"
         replaced = " in place of the published results" if name in published else ""
         print(f"variant: {name} ({listed}): {'up to date' if current else f'to run{replaced}'}", flush=True)
     keep_foreign_files()
+    pack_again([merged[name] for name in commands], interruption)
     remove([name + PENDING for name in commands])  # left by a run that was killed
     done = {name for name in experiments if name not in commands}
     if jobs > 1:  # experiments with the same data share what comes before the training: it runs once, first
@@ -167,6 +178,12 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
             print(f"variant: {name}: done; dvc exp apply {name} takes its params and results over", flush=True)
     if failed := [name for name in experiments if name not in done]:
         raise InputError(f"failed: {', '.join(failed)}; see the output above{f' and the logs in {LOGS}' if jobs > 1 else ''}")
+
+
+def images_changed(name: str, params: Mapping[str, Any]) -> bool:
+    """Return whether the folder of images of an experiment, which has run, has changed since."""
+    experiment = find(name)
+    return bool(experiment and changed(params, git("show", f"{experiment.commit}:./dvc.lock")))
 
 
 def finished(commands: Mapping[str, Sequence[str]], jobs: int, interruption: Interruption) -> Iterator[tuple[str, int]]:

@@ -34,6 +34,8 @@ class DataSet:
     image_shape: tuple[int, int, int]  # rows, columns, channels
 
 
+PACK, MANIFEST = "images.bin", "manifest.json"  # what `data/raw` has of a folder of images
+
 BATCHES = "cifar-10-batches-py"  # where torchvision looks for CIFAR-10
 
 DATA_SETS = {

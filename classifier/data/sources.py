@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 from urllib.parse import quote, urlsplit
 
-from classifier.data.registry import DATA_SETS, File
+from classifier.data.registry import DATA_SETS, MANIFEST, PACK, File
+from classifier.params import DataParams
 from classifier.runtime.console import log
 from classifier.runtime.download import (
     SLOW_RATE,
@@ -35,6 +36,7 @@ from classifier.runtime.errors import InputError
 from classifier.runtime.files import remove_empty_folders
 
 RAW = Path("data/raw")
+FOLDER_FILES = {Path(PACK), Path(MANIFEST)}
 ARCHIVES = Path("data/archives")  # files that users put there by hand
 DOWNLOADS = Path("checkpoints/download")
 PACKAGE_SCHEME = "package"
@@ -304,23 +306,38 @@ class UrlFolder:
 
 def place_at(location: str, root: Path, downloads: Downloads) -> Place:
     """Return the place that a location names; in a path, ~ and $NAME are replaced, and a relative one counts from `root`."""
+    path = local_path(location, root)
+    if path is None:
+        return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+    return Folder(path) if path.is_dir() else LocalFile(path, path.name)
+
+
+def local_path(location: str, root: Path) -> Path | None:
+    """Return the path that a location names, as `place_at` does, or None for a URL of another machine.
+
+    Raises
+    ------
+    PlaceError
+        When there can be no such path.
+    PackageNotFoundError
+        When the location is in a package that is not installed.
+    """
     if is_url(location):
         url = urlsplit(location)
         if url.scheme == PACKAGE_SCHEME:
             package = importlib.metadata.distribution(url.netloc)
-            return LocalFile(Path(str(package.locate_file(url.path.lstrip("/")))), file_name(location))
+            return Path(str(package.locate_file(url.path.lstrip("/"))))
         if url.scheme != "file":
-            return UrlFolder(location, downloads) if location.endswith("/") else UrlFile(location, downloads)
+            return None
         if url.netloc not in ("", "localhost"):
             raise PlaceError("file:// is followed by an absolute path, with three slashes in all")
         from urllib.request import url2pathname  # 0.1 s
 
-        path = Path(url2pathname(url.path))
-    else:
-        path = root / os.path.expandvars(Path(location).expanduser())
-        if not path.exists() and (variable := re.search(r"\$\{?(\w+)", str(path))):
-            raise PlaceError(f"the environment has no variable {variable[1]}")
-    return Folder(path) if path.is_dir() else LocalFile(path, path.name)
+        return Path(url2pathname(url.path))
+    path = root / os.path.expandvars(Path(location).expanduser())
+    if not path.exists() and (variable := re.search(r"\$\{?(\w+)", str(path))):
+        raise PlaceError(f"the environment has no variable {variable[1]}")
+    return path
 
 
 def is_url(location: str) -> bool:
@@ -343,13 +360,13 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def verify_shape(name: str, shape: tuple[int, ...]) -> None:
+def verify_shape(data: DataParams, shape: tuple[int, ...]) -> None:
     """Check that images of this shape may be those of the data set, as a stage run by hand may find those of another."""
-    expected = DATA_SETS[name].image_shape
+    expected = (data.image_size, data.image_size, 3) if data.name == "folder" else DATA_SETS[data.name].image_shape
     if shape != expected:
         got, should = ("x".join(map(str, each)) for each in (shape, expected))
         raise InputError(
-            f"data/processed: images of {got}, but data.name in params.yaml is {name}, whose images are {should}; run the "
+            f"data/processed: images of {got}, but data.name in params.yaml is {data.name}, whose images are {should}; run the "
             "download and preprocess stages first: dvc repro preprocess"
         )
 
@@ -366,7 +383,11 @@ def keep_foreign_files(downloading: str = "") -> None:
     lock = Path("dvc.lock")
     recorded = re.search(r"^ +data\.name: (\w+)$", lock.read_text(encoding="utf-8") if lock.exists() else "", re.MULTILINE)
     own, replaced = (
-        {Path(file.path) for file in DATA_SETS[name].files} if name in DATA_SETS else set()
+        {Path(file.path) for file in DATA_SETS[name].files}
+        if name in DATA_SETS
+        else FOLDER_FILES
+        if name == "folder"
+        else set()
         for name in (recorded[1] if recorded else "", downloading)
     )
     found = {path.relative_to(RAW) for path in RAW.rglob("*") if path.is_symlink() or not path.is_dir()}

@@ -9,7 +9,8 @@ from torch.nn.functional import pad
 from classifier.networks.device import Device
 from classifier.params import Views
 
-BATCH_SIZE = 1000  # images per forward pass, which bounds the memory
+BATCH_SIZE = 1000  # images per forward pass at most ...
+BATCH_PIXELS = 1000 * 32 * 32  # ... and pixels, which bound the memory
 
 
 @torch.inference_mode()
@@ -37,16 +38,20 @@ def predict(network: nn.Module, images: Tensor, device: Device, views: Views = "
     with device.autocast():
         logits = torch.cat(
             [
-                torch.stack([network(view).float() * w for view, w in _views(batch.to(device.name), views)]).sum(dim=0)
-                for batch in torch.split(images, BATCH_SIZE)
+                torch.stack([network(view).float() * w for view, w in weighted_views(batch.to(device.name), views)]).sum(dim=0)
+                for batch in torch.split(images, _batch_size(images))
             ]
         )
     network.train(training)
     return logits
 
 
-def _views(images: Tensor, views: Views) -> Iterator[tuple[Tensor, float]]:
-    """Yield each view with its weight; the weights add up to 1."""
+def _batch_size(images: Tensor) -> int:
+    return max(1, min(BATCH_SIZE, BATCH_PIXELS // images[0, ..., 0].numel())) if len(images) else 1
+
+
+def weighted_views(images: Tensor, views: Views) -> Iterator[tuple[Tensor, float]]:
+    """Yield each view of a batch of images, uint8 [N, H, W, C], with its weight; the weights add up to 1."""
     match views:
         case "plain":
             yield images, 1.0

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import interpolate, max_pool2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": partial(nn.ReLU, inplace=True), "silu": nn.SiLU, "gelu": nn.GELU}
 WHITENING_EPSILON = 5e-4  # added to the eigenvalues, so that directions with almost no variance are not amplified
@@ -15,14 +15,15 @@ class Normalization(nn.Module):
     """Normalises pixels to mean 0 and standard deviation 1 in each channel over the training images.
 
     uint8 [N, H, W, C] becomes float32 [N, C, H, W] in channels-last layout. `mean` and `std` of the training images are in
-    units of the full range of a pixel (0 to 1).
+    units of the full range of a pixel (0 to 1). Images of one channel (`channels`) are repeated for each mean.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], channels: int | None = None) -> None:
         super().__init__()
+        self.channels = channels or len(mean)
         self.register_buffer("mean", torch.tensor(mean) * 255)
         self.register_buffer("std", torch.tensor(std) * 255)
 
@@ -41,10 +42,12 @@ class Normalization(nn.Module):
                 "images should be a tensor of uint8 with values from 0 to 255, as in image files, got "
                 f"{getattr(images, 'dtype', type(images).__name__)}; the network normalises them itself"
             )
-        if images.ndim != 4 or images.shape[3] != len(self.mean):
+        if images.ndim != 4 or images.shape[3] != self.channels:
             raise ValueError(
-                f"images should have the shape [number, height, width, {len(self.mean)}], channels last, got {[*images.shape]}"
+                f"images should have the shape [number, height, width, {self.channels}], channels last, got {[*images.shape]}"
             )
+        if self.channels < len(self.mean):
+            return ((images - self.mean) / self.std).permute(0, 3, 1, 2)
         rows, width = images.flatten(2), images.shape[2]  # a loop over a whole row is faster than one over three channels
         return (rows - self.mean.repeat(width)).div_(self.std.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
 
@@ -69,6 +72,31 @@ class Whitening(nn.Conv2d):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         kernels = (vectors / (values + WHITENING_EPSILON).sqrt()).T.flip(0).reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([kernels, -kernels]))
+
+
+class Scaling(nn.Module):
+    """Scales images so that each side has at least `smallest` and at most `largest` pixels.
+
+    Bilinear interpolation, with antialiasing where images shrink. [N, C, H, W] in and out.
+    """
+
+    def __init__(self, smallest: int, largest: int) -> None:
+        super().__init__()
+        self.smallest = smallest
+        self.largest = largest
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the scaled images."""
+        sides = values.shape[2:]
+        size = [min(max(side, self.smallest), self.largest) for side in sides]
+        if size == [*sides]:
+            return values
+        shrinks = any(side > self.largest for side in sides)
+        return interpolate(values, size=size, mode="bilinear", antialias=shrinks)
+
+    def extra_repr(self) -> str:
+        """Return what `print` shows in the parentheses."""
+        return f"{self.smallest}, {self.largest}"
 
 
 class GlobalMaxPool(nn.Module):

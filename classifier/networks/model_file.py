@@ -15,7 +15,8 @@ from classifier.runtime.errors import InputError
 from classifier.runtime.files import read_output
 
 FORMAT = 2  # of the file; raise it when older files can no longer be read. Format 1 did not record its number.
-ADDED: dict[str, Any] = {}  # network settings that are newer than the format, with the value that a file without them implies
+# Network settings that are newer than the format, with the value that a file without them implies.
+ADDED: dict[str, Any] = {"pretrained": "none"}
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Model:
         Height, width and channels of the images that it takes.
     dataset
         Class names, and the normalisation.
+    temperature
+        By which the logits are to be divided before they become probabilities.
     """
 
     weights: dict[str, Tensor]
     network: NetworkParams
     image_shape: tuple[int, int, int]
     dataset: DatasetInfo
+    temperature: float = 1.0
 
     def build(self) -> nn.Sequential:
         """Build the network with its trained weights, on the CPU and in evaluation mode."""
@@ -50,6 +54,7 @@ def save_model(model: Model, path: Path) -> None:
         "network": dataclasses.asdict(model.network),
         "image_shape": model.image_shape,
         "dataset": dataclasses.asdict(model.dataset),
+        "temperature": model.temperature,
     }
     save_tensors({"format": FORMAT, "settings": settings, "weights": model.weights}, path)
 
@@ -73,7 +78,7 @@ def load_model(path: Path) -> Model:
         raise _of_another_version(path, f"of format {found}, not {FORMAT}")
     with read_output(path, "train"):
         settings, weights = content["settings"], content["weights"]
-        network, dataset = ADDED | settings["network"], settings["dataset"]
+        network, dataset = ADDED | settings["network"], {"fit": "crop"} | settings["dataset"]
         unknown = network.keys() - _fields(NetworkParams)
         missing = {f"network.{name}" for name in _fields(NetworkParams) - network.keys()}
         missing |= {f"dataset.{name}" for name in _fields(DatasetInfo) - dataset.keys()}
@@ -83,7 +88,8 @@ def load_model(path: Path) -> Model:
         raise _of_another_version(path, f"without the setting {min(missing)}")
     with read_output(path, "train"):
         info = DatasetInfo(**{name: dataset[name] for name in _fields(DatasetInfo)})
-        model = Model(weights, NetworkParams(**network), tuple(settings["image_shape"]), info)
+        shape, temperature = tuple(settings["image_shape"]), settings.get("temperature", 1.0)
+        model = Model(weights, NetworkParams(**network), shape, info, temperature)
         expected = build_network(model.network, model.image_shape, info, seed=0).state_dict()
     if differing := weights.keys() ^ expected.keys():
         name = min(differing)

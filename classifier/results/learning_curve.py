@@ -15,9 +15,9 @@ class Epoch:
     """One row of the learning curve.
 
     Losses are mean cross-entropies in nats, accuracies shares between 0 and 1. Those of the training split are running means
-    over the steps of the epoch: on augmented images, with smoothed labels and while the weights change. Those of the
-    validation split are measured after the epoch, in the precision of the training. The learning rate is that of the last
-    step of the epoch.
+    over the steps of the epoch: on augmented images, with smoothed labels and class weights, and while the weights change.
+    Those of the validation split are measured after the epoch, in the precision of the training. The learning rate is that of
+    the last step of the epoch.
     """
 
     epoch: int

@@ -1,5 +1,6 @@
 """Predictions: the probabilities that a model gives to every image of a split, and the images of its mistakes, in files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,34 @@ def find_mistakes(predictions: Predictions, images: NDArray[np.uint8]) -> Mistak
     confidence = predictions.probabilities.max(axis=1)[wrong]
     indices = wrong[np.argsort(-confidence, kind="stable")[:MISTAKES_KEPT]]
     return Mistakes(indices, images[indices])
+
+
+def mistake_rows(predictions: Predictions, files: Sequence[str]) -> list[tuple[int, str, str, str, float]]:
+    """Return a row for each wrong prediction, the most confident first, so that its image can be found again.
+
+    Parameters
+    ----------
+    files
+        Name of the file of each image; empty for a data set whose images are not files.
+
+    Returns
+    -------
+    rows
+        Number of the image in its split, file, true class, predicted class, confidence in the predicted class.
+    """
+    predicted, confidence = predictions.probabilities.argmax(axis=1), predictions.probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != predictions.labels)
+    names = predictions.class_names
+    return [
+        (
+            int(index),
+            (files[index] if files[index].isprintable() else ascii(files[index])) if files else "",
+            str(names[predictions.labels[index]]),
+            str(names[predicted[index]]),
+            float(confidence[index]),
+        )
+        for index in wrong[np.argsort(-confidence[wrong], kind="stable")]
+    ]
 
 
 def save_predictions(predictions: Predictions, path: Path) -> None:

@@ -27,7 +27,8 @@ def score(
     -------
     metrics
         Shares between 0 and 1, except for the loss (mean cross-entropy in nats) and the number of images. The interval of the
-        accuracy is Wilson's at 95 %. Recall is 0 for a class without images, and precision for one that is never predicted.
+        accuracy is Wilson's at 95 %. The balanced accuracy is the mean recall of the classes that have images. Recall is 0 for
+        a class without images, and precision for one that is never predicted.
     """
     classes = np.arange(len(class_names))
     predicted = probabilities.argmax(axis=1)
@@ -37,6 +38,7 @@ def score(
         "accuracy": float(accuracy_score(labels, predicted)),
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
+        "balanced_accuracy": float(recall[np.isin(classes, labels)].mean()),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
         # With two classes it is always 1, a case that scikit-learn refuses.
         "top_2_accuracy": float(top_k_accuracy_score(labels, probabilities, k=2, labels=classes)) if len(classes) > 2 else 1.0,

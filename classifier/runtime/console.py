@@ -16,6 +16,11 @@ def log(line: str) -> None:
     sys.stdout.flush()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 epoch`, `15 epochs`, `45,000 images`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def progress_bar(total: int, description: str, unit: str, done: int = 0) -> "tqdm[Never]":
     """Make a progress bar on standard error that starts at `done`; it is shown on a terminal only."""
     return tqdm(

@@ -16,6 +16,8 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum with orthogonalised steps for convolutions, and plain Nesterov momentum for other parameters.
 
+    Convolutions are the parameters of four dimensions. Those of two are matrices, and all others are treated as biases.
+
     Kernels are treated as matrices [outputs, inputs x height x width], and scaled to the norm of an orthogonal matrix before
     each step. Weight decay is part of the gradient; it is divided by the relative learning rate of a group of parameters, so
     that it takes the same share of all of them, and does not apply to kernels, whose norm is fixed. Jordan et al., "Muon: An
@@ -27,7 +29,7 @@ class Muon(torch.optim.Optimizer):
         by_dimensions: dict[int, list[nn.Parameter]] = {4: [], 2: [], 1: []}
         for parameter in parameters:
             if parameter.requires_grad:
-                by_dimensions[parameter.ndim].append(parameter)
+                by_dimensions[parameter.ndim if parameter.ndim in by_dimensions else 1].append(parameter)
         matrices, biases = 2.8, 0.22 * batch_size  # airbench sums the loss over a batch, here it is the mean
         groups: list[dict[str, Any]] = [
             {"params": by_dimensions[4], "lr": lr, "momentum": 0.6, "weight_decay": 0.0, "orthogonal": True},

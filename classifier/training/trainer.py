@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from classifier.data.split import Split
-from classifier.networks.build import convolution_parameters
+from classifier.networks.build import freezable_parameters
 from classifier.networks.device import Device, as_tensor
 from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, TrainParams
 from classifier.results.learning_curve import Epoch, best_epoch
-from classifier.runtime.console import TrainingBar, log
+from classifier.runtime.console import TrainingBar, counted, log
 from classifier.runtime.errors import InputError, is_out_of_memory
 from classifier.runtime.load import Load
 from classifier.training.augmentation import augment, scale
 from classifier.training.checkpoints import Checkpoint
+from classifier.training.loss import class_weights, training_loss
 from classifier.training.optimizers import build_optimizer, set_rate_factor
 from classifier.training.schedules import rate_factor
+from classifier.training.temperature import fit_temperature
 
 MEASURED_IMAGES = 5000  # number of training images on which the training accuracy of the best weights is measured
 
@@ -31,8 +33,8 @@ MEASURED_IMAGES = 5000  # number of training images on which the training accura
 class Training:
     """A training run.
 
-    Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions than are
-    to be frozen.
+    Raises InputError at the start when the network cannot take an image size of `params`, or has fewer convolutions or
+    blocks than are to be frozen.
 
     Attributes
     ----------
@@ -59,13 +61,15 @@ class Training:
         self.device = device
         self.images, self.labels = _tensors(train, device)
         self._check_image_sizes(params)
-        self.convolutions = convolution_parameters(network)
-        if len(params.freeze) > (most := len(self.convolutions)):
+        self.freezable = freezable_parameters(network)
+        if len(params.freeze) > (most := len(self.freezable)):
             raise InputError(
-                f"params.yaml: train.freeze: should have at most {most} shares, one for each convolution of the network, "
-                f"got {len(params.freeze)}"
+                f"params.yaml: train.freeze: should have at most {counted(most, 'share')}, one for each convolution of the "
+                f"network (in torchvision's designs, for each block), got {len(params.freeze)}"
             )
         self.validation_images, self.validation_labels = _tensors(validation, device)
+        weights = class_weights(params.class_weights, train.labels)
+        self.class_weights = None if weights is None else weights.to(device.name)
         self.augmentation = augmentation
         self.params = params
         self.optimizer = build_optimizer(params, self.network.parameters())
@@ -80,7 +84,7 @@ class Training:
         self._start_epoch()
 
     def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool], load: Load | None = None) -> None:
-        """Train all remaining epochs, with a log line after each and a progress bar.
+        """Train until the training is finished, with a log line after each epoch and a progress bar.
 
         The state is saved whenever the checkpoint is due after a step, at the end, when a stop is requested, and before `load`
         restarts this process.
@@ -113,13 +117,18 @@ class Training:
                 load.restart(stop_requested)
 
         with TrainingBar(epochs, len(self.labels), len(self.epochs) * len(self.labels) + self.seen) as bar:
-            while len(self.epochs) < epochs:
+            while not self.finished:
                 epoch = self.run_epoch(after_step)
                 bar.end_epoch()
                 log(
                     f"train: epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.4f}; "
                     f"validation loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.4f}"
                 )
+        if len(self.epochs) < epochs:
+            log(
+                f"train: ends after {len(self.epochs)} of {epochs} epochs: the best, epoch {best_epoch(self.epochs).epoch}, "
+                f"lies {counted(self.params.patience, 'epoch')} back (train.patience)"
+            )
         checkpoint.save(self.state())  # writing the results may fail
 
     def run_epoch(self, after_step: Callable[[int], object]) -> Epoch:
@@ -145,11 +154,12 @@ class Training:
             images, labels = self._batch(indices, step)
             self._freeze(step)
             set_rate_factor(self.optimizer, rate_factor(self.params.schedule, self._progress(step)))
+            torch.manual_seed(_seed_of_step(self.params.seed, step))  # of dropout and stochastic depth
             with self.device.autocast():
                 logits = self.network(images)
-            loss = cross_entropy(logits.float(), labels, label_smoothing=self.params.label_smoothing)
+            loss = training_loss(logits.float(), labels, self.params.label_smoothing, self.class_weights)
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._backward(loss)
             self.optimizer.step()
             self.loss_sum += loss.detach() * len(labels)
             self.correct += (logits.detach().argmax(dim=1) == labels).sum()
@@ -176,33 +186,59 @@ class Training:
         self._start_epoch()
         return epoch
 
+    def _backward(self, loss: Tensor) -> None:
+        """Compute the gradients; InputError when the device has no deterministic implementation of an operation."""
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+            if not found:
+                raise
+            raise InputError(
+                f"params.yaml: network.design: this design has no deterministic gradient on {self.device.name} ({operation}), "
+                "so that no result could be reproduced: choose another design, or set train.device to cpu"
+            ) from None
+
     def means(self) -> tuple[float, float]:
         """Return mean loss and accuracy of the current epoch so far."""
         return self.loss_sum.item() / self.seen, self.correct.item() / self.seen
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the best one lies as many epochs back as `patience` says."""
+        done, patience = len(self.epochs), self.params.patience
+        return done == self.params.epochs or (0 < patience <= done and done - best_epoch(self.epochs).epoch >= patience)
 
     @property
     def seconds(self) -> float:
         """Time spent in this run, including the time before it was resumed."""
         return time.perf_counter() - self.started
 
-    def measure_best(self) -> dict[str, float]:
-        """Return the scores of the best weights in float32 and evaluation mode, without augmentation.
+    def measure_best(self) -> tuple[dict[str, float], float]:
+        """Return the scores of the best weights in float32 and evaluation mode, without augmentation, and their temperature.
+
+        The network has the best weights afterwards.
 
         Returns
         -------
         scores
-            `training_accuracy` on the first 5,000 training images, `validation_accuracy`, `validation_loss` in nats. The
-            network has the best weights afterwards.
+            `training_accuracy` on the first 5,000 training images, `validation_accuracy`, `validation_loss` in nats at the
+            temperature.
+        temperature
+            Fitted to the validation split, or 1.
         """
         self.network.load_state_dict(self.best_weights)
         device = self.device.in_float32()
         training_logits = predict(self.network, self.images[:MEASURED_IMAGES], device)
         validation_logits = predict(self.network, self.validation_images, device)
-        return {
+        fitted = self.params.temperature == "validation"
+        temperature = fit_temperature(validation_logits, self.validation_labels) if fitted else 1.0
+        scores = {
             "training_accuracy": _accuracy(training_logits, self.labels[:MEASURED_IMAGES]),
             "validation_accuracy": _accuracy(validation_logits, self.validation_labels),
-            "validation_loss": cross_entropy(validation_logits, self.validation_labels).item(),
+            "validation_loss": cross_entropy(validation_logits / temperature, self.validation_labels).item(),
         }
+        return scores, temperature
 
     def state(self) -> dict[str, Any]:
         """Return everything that `restore` needs to continue as if nothing had happened, as tensors and plain values.
@@ -269,7 +305,7 @@ class Training:
         pixels: list[int] = []  # that batch normalisation sees of an image
         hooks = [
             layer.register_forward_pre_hook(lambda _, values: pixels.append(values[0][0, 0].numel()))
-            for layer in self.network
+            for layer in self.network.modules()
             if isinstance(layer, nn.BatchNorm2d)
         ]
         self.network(image)
@@ -291,12 +327,15 @@ class Training:
         if min(pixels, default=2) == 1 and count // -(-count // params.batch_size) == 1:
             raise InputError(
                 "params.yaml: train.batch_size: should give batches of 2 images or more, since batch normalisation sees a "
-                f"single pixel of each image, got {params.batch_size} with {count} training images"
+                f"single pixel of each image, got {params.batch_size} with {counted(count, 'training image')}"
             )
 
     def _freeze(self, step: int) -> None:
-        """Stop training convolutions after their share of the steps: Brock et al., "FreezeOut" (2017), without its rates."""
-        for share, parameters in zip(self.params.freeze, self.convolutions, strict=False):
+        """Stop training a convolution or block after its share of the steps.
+
+        Brock et al., "FreezeOut" (2017), without its rates.
+        """
+        for share, parameters in zip(self.params.freeze, self.freezable, strict=False):
             if self._progress(step) >= share:
                 for parameter in parameters:
                     parameter.requires_grad_(False)
@@ -317,6 +356,11 @@ class Training:
         if sizes := self.params.image_sizes:
             images = scale(images, sizes[int(self._progress(step) * len(sizes))])
         return images, self.labels[indices.to(self.device.name)]
+
+
+def _seed_of_step(seed: int, step: int) -> int:
+    """Return a seed for a step, whose lower half, all that CPUs use, depends on both arguments, too."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
 
 
 def _tensors(split: Split, device: Device) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 import benchmarks.commits
-from benchmarks.commits import Result, difference, equal, sources, values
+from benchmarks.commits import Result, difference, equal, results, sources, values
 from classifier.runtime.errors import InputError
 
 
@@ -92,6 +93,16 @@ def test_files_in_which_nothing_can_be_compared_differ() -> None:
 def test_a_result_that_only_one_commit_has_is_named() -> None:
     assert difference(None, result({})) == (True, "new")
     assert difference(result({}), None) == (False, "gone")
+
+
+def test_a_folder_among_the_outputs_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("data: {sources: []}\n")
+    (tmp_path / "make.py").write_text(
+        "from pathlib import Path; Path('models/pretrained').mkdir(parents=True); Path('models/a.json').write_text('{}')\n"
+    )
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {cmd: python make.py, outs: [models/pretrained, models/a.json]}}\n")
+    monkeypatch.setattr(benchmarks.commits, "checkout", lambda _: nullcontext(tmp_path))
+    assert list(results("HEAD", "digits")) == ["models/a"]
 
 
 def test_places_of_data_are_those_beside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def complaint(values: Any) -> str:
         ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be an integer from 1 to 256, got 0"),
         ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a list of integers from 1 to 256, got 24"),
         ("train", "freeze", [0.5, 1.5], "params.yaml: train.freeze.1: should be a number from 0 to 1, got 1.5"),
-        ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a convolution needs gradients"),
+        ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a layer needs gradients"),
         ("train", "epochs", -3, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got -3"),
         ("train", "epochs", "abc", 'params.yaml: train.epochs: should be an integer from 1 to 1000000, got "abc"'),
         ("train", "epochs", 2.0, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got 2.0"),
@@ -75,7 +75,10 @@ def complaint(values: Any) -> str:
             "adm",
             "params.yaml: train.optimizer: should be 'adam', 'sgd' or 'muon', got \"adm\" (did you mean adam?)",
         ),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        ("train", "patience", -1, "params.yaml: train.patience: should be an integer from 0 to 1000000, got -1"),
+        ("train", "class_weights", "x", """params.yaml: train.class_weights: should be 'none' or 'balanced', got "x\""""),
+        ("train", "temperature", 2, "params.yaml: train.temperature: should be 'none' or 'validation', got 2"),
+        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"mnist\""),
         (
             "data",
             "sources",
@@ -99,7 +102,7 @@ def complaint(values: Any) -> str:
             "data",
             "name",
             "CIFAR-10",
-            "params.yaml: data.name: should be 'cifar10' or 'digits', got \"CIFAR-10\" (did you mean cifar10?)",
+            "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"CIFAR-10\" (did you mean cifar10?)",
         ),
         ("network", "batch_norm", "yes", 'params.yaml: network.batch_norm: should be true or false, got "yes"'),
         (
@@ -130,7 +133,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_one_and_the_keys_that_exist(
     assert complaint(values) == (
         "params.yaml: train.epoch: unknown key (did you mean train.epochs?); "
         "train takes epochs, batch_size, learning_rate, optimizer, schedule, "
-        "weight_decay, label_smoothing, image_sizes, freeze, seed, device, precision"
+        "weight_decay, label_smoothing, class_weights, image_sizes, freeze, patience, temperature, seed, device, precision"
     )
 
 
@@ -175,7 +178,7 @@ def test_every_key_is_described_in_plain_words(values: Any) -> None:
         words = wrong.removeprefix(f"params.yaml: {key}: should be ").removesuffix(", got null")
         assert missing == f"params.yaml: {key}: missing; it should be {words}"
         assert re.match("an? |true|'", words)
-        assert not re.search("valid|array|boolean|string|tuple", words)
+        assert not re.search(r"\b(valid|array|boolean|string|tuple)\b", words)
 
 
 @pytest.mark.parametrize("section", [None, [], 3, "text"])
@@ -188,6 +191,21 @@ def test_a_section_that_is_none_is_refused_with_the_keys_that_it_takes(values: A
 def test_flips_are_on_off_or_alternating(values: Any, flip: object) -> None:
     values["augmentation"]["flip"] = flip
     assert parse_params(values, "params.yaml").augmentation.flip == flip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("schedule", "linear"), ("schedule", "cosine"), ("image_sizes", [24, 32]), ("freeze", [0.5])]
+)
+def test_patience_is_refused_with_what_needs_the_number_of_epochs(values: Any, key: str, value: object) -> None:
+    values["train"] |= {"patience": 5}
+    assert parse_params(values, "params.yaml").train.patience == 5
+    values["train"] |= {key: value}
+    assert complaint(values) == (
+        "params.yaml: train.patience: should be 0 with a schedule that is not constant, with image_sizes and with freeze, "
+        "which need the number of epochs, got 5"
+    )
+    values["train"] |= {"patience": 0}
+    parse_params(values, "params.yaml")
 
 
 def test_a_long_value_is_cut_at_80_characters(values: Any) -> None:
@@ -270,44 +288,72 @@ def test_yaml_that_dvc_may_read_differently_or_not_at_all_is_refused_with_its_li
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "start", "expected"),
     [
         (
             ("  epochs: 15", "   epochs: 15"),
-            '28, column 3: not valid YAML: indent like the line above, {key}, got "batch_size: 64"',
+            "  patience",
+            'column 3: not valid YAML: indent like the line above, {key}, got "patience: 0"',
         ),
         (
             ("  epochs: 15", "  epochs 15"),
-            '28, column 3: not valid YAML: indent like the line above, {key}, got "batch_size: 64"',
+            "  patience",
+            'column 3: not valid YAML: indent like the line above, {key}, got "patience: 0"',
         ),
         (
             ("  epochs: 15", "\tepochs: 15"),
-            '27, column 1: not valid YAML: indent with spaces, not with a tab, got "epochs: 15"',
+            "	epochs",
+            'column 1: not valid YAML: indent with spaces, not with a tab, got "epochs: 15"',
         ),
-        (("train:\n", "train\n"), '26, column 1: not valid YAML: a key should be followed by a colon and a space, got "train"'),
-        (("train:\n", "<<<<<<< HEAD\ntrain:\n"), '26, column 1: not valid YAML: {merge}, got "<<<<<<< HEAD"'),
+        (
+            ("train:\n", "train\n"),
+            "train",
+            'column 1: not valid YAML: a key should be followed by a colon and a space, got "train"',
+        ),
+        (("train:\n", "<<<<<<< HEAD\ntrain:\n"), "<<<<<<< HEAD", 'column 1: not valid YAML: {merge}, got "<<<<<<< HEAD"'),
         (
             ("128, 256]", "128, 256"),
-            '13, column 11: not valid YAML: should have a comma between items and a ] at the end, got "[8, ',
+            "  widths",
+            'column 11: not valid YAML: should have a comma between items and a ] at the end, got "[8, ',
         ),
-        (("cifar10 #", "'cifar10 #"), '4, column 9: not valid YAML: a quote should be closed in its line, got "\'cifar10"'),
-        (("cifar10 #", '"cifar10 #'), '4, column 9: not valid YAML: a quote should be closed in its line, got "\\"cifar10"'),
-        (("cifar10 #", "cifar10: x #"), '4, column 16: not valid YAML: put text with a colon in quotes, {comment}, got ": x"'),
-        (("cifar10 #", '"cifar10" x #'), '4, column 19: not valid YAML: nothing should follow the value, got "x"'),
-        (("cifar10 #", "@x #"), '4, column 9: not valid YAML: put text that begins with @ in quotes, got "@x"'),
-        (("cifar10 #", '"\\c" #'), '4, column 11: not valid YAML: double the backslash, or use single quotes, got "c\\""'),
+        (
+            ("cifar10 #", "'cifar10 #"),
+            "  name",
+            'column 9: not valid YAML: a quote should be closed in its line, got "\'cifar10"',
+        ),
+        (
+            ("cifar10 #", '"cifar10 #'),
+            "  name",
+            'column 9: not valid YAML: a quote should be closed in its line, got "\\"cifar10"',
+        ),
+        (
+            ("cifar10 #", "cifar10: x #"),
+            "  name",
+            'column 16: not valid YAML: put text with a colon in quotes, {comment}, got ": x"',
+        ),
+        (("cifar10 #", '"cifar10" x #'), "  name", 'column 19: not valid YAML: nothing should follow the value, got "x"'),
+        (("cifar10 #", "@x #"), "  name", 'column 9: not valid YAML: put text that begins with @ in quotes, got "@x"'),
+        (
+            ("cifar10 #", '"\\c" #'),
+            "  name",
+            'column 11: not valid YAML: double the backslash, or use single quotes, got "c\\""',
+        ),
         (
             ("cifar10 #", "- x #"),
-            '4, column 9: not valid YAML: put a list in [ ], or each - item on a line below the key, got "- x"',
+            "  name",
+            'column 9: not valid YAML: put a list in [ ], or each - item on a line below the key, got "- x"',
         ),
     ],
 )
-def test_a_slip_in_the_file_is_shown_where_it_is_and_without_comments(change: tuple[str, str], expected: str) -> None:
+def test_a_slip_in_the_file_is_shown_where_it_is_and_without_comments(
+    change: tuple[str, str], start: str, expected: str
+) -> None:
     words = {"key": "whose key should be followed by a colon and a space", "comment": "and a space before the # of a comment"}
     words["merge"] = "a key should be followed by a colon and a space"
     with pytest.raises(InputError) as caught:
-        parse_yaml(parameters().replace(*change), "params.yaml")
-    assert str(caught.value).startswith(f"params.yaml, line {expected.format(**words)}")
+        parse_yaml(text := parameters().replace(*change), "params.yaml")
+    line = next(number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(start))
+    assert str(caught.value).startswith(f"params.yaml, line {line}, {expected.format(**words)}")
 
 
 @pytest.mark.parametrize(
@@ -409,16 +455,16 @@ def names(section: type, key: str) -> set[object]:
 
 
 def test_the_names_in_params_are_those_of_the_data_sets_and_activations() -> None:
-    assert names(DataParams, "name") == set(DATA_SETS) == set(READERS)
+    assert names(DataParams, "name") == {*DATA_SETS, "folder"} == {*READERS, "folder"}
     assert names(NetworkParams, "activation") == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(
     ("section", "key", "module"),
     [
-        (NetworkParams, "design", "networks/build.py"),
         (TrainParams, "optimizer", "training/optimizers.py"),
         (TrainParams, "schedule", "training/schedules.py"),
+        (TrainParams, "class_weights", "training/loss.py"),
         (EvaluateParams, "views", "networks/inference.py"),
     ],
 )

@@ -56,6 +56,9 @@ SCALARS = st.one_of(
             "alternating",
             "black",
             "reflection",
+            "none",
+            "balanced",
+            "validation",
         ]
     ),
     st.sampled_from(["float32", "bfloat16", "auto", "cifar10", "digits", "plain", "shifted", "mirrored", "1e-5"]),

@@ -22,7 +22,7 @@ from tests import preloaded
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository
 
-STAGES = ("download", "preprocess", "train", "evaluate", "plot")
+STAGES = ("download", "preprocess", "weights", "train", "evaluate", "plot")
 PATIENCE = 600  # seconds after which a process that should end counts as hanging
 TIMES = "metrics/train.json"  # holds the seconds of the training
 FORKS = multiprocessing.get_context("forkserver")

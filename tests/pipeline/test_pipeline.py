@@ -20,17 +20,19 @@ from tests.pipeline.repository import Repository, ran
 from tests.servers import ResumableFile, content, redirect, serving
 from tools.setup import _keep_private
 
-STAGES = ["download", "preprocess", "train", "evaluate", "plot"]
+STAGES = ["download", "preprocess", "weights", "train", "evaluate", "plot"]
 OUTPUTS = {
     "data/raw",
     "data/processed/train.safetensors",
     "data/processed/validation.safetensors",
     "data/processed/test.safetensors",
     "data/processed/dataset.json",
+    "models/pretrained",
     "models/classifier.pt",
     "metrics/train.json",
     "plots/learning_curve.csv",
     "data/predictions.npz",
+    "data/mistakes.csv",
     "data/mistakes.npz",
     "metrics/test.json",
     "plots/confusion_matrix.csv",
@@ -39,7 +41,7 @@ OUTPUTS = {
     "plots/class_scores.png",
     "plots/mistakes.png",
 }
-FILES = sorted(OUTPUTS - {"data/raw"})
+FILES = sorted(OUTPUTS - {"data/raw", "models/pretrained"})
 
 
 @pytest.fixture(scope="module")

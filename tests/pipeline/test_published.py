@@ -229,7 +229,11 @@ def test_what_is_published_is_an_experiment_or_another_revision(origin: Reposito
     origin.python("tools.publish", "augmented=workspace")
     assert origin.run("git", "status", "--porcelain") == ""
     names = {path.relative_to(f"docs/study/experiments/{PUBLISHED[-1]}") for path in files if PUBLISHED[-1] in path.parts}
-    assert sorted(map(str, names)) == sorted(["dvc.lock", "params.yaml", "metrics/test.json", "metrics/train.json", *CURVES])
+    metrics = ["metrics/test.json", "metrics/train.json"]
+    assert sorted(map(str, names)) == sorted(["dvc.lock", "params.yaml", "model_card.md", *metrics, *CURVES])
+    card = (origin.folder / "docs/study/experiments/initial/model_card.md").read_text()
+    assert "make variant NAME=initial\n" in card
+    assert not clone.run("git", "ls-tree", "-r", "--name-only", name_of(clone, "initial"), "model_card.md")
     assert Path("docs/study/experiments/initial/data/predictions.npz") in files
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from classifier.params import parse_yaml
@@ -104,15 +105,22 @@ def workspace(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, c
     return workspace
 
 
-ALL = ("download", "preprocess", "train", "evaluate", "plot")
+ALL = ("download", "preprocess", "weights", "train", "evaluate", "plot")
 OUTPUTS = {
     "download": ["data/raw/cifar-10-batches-py/data_batch_1"],
     "preprocess": [
         *(f"data/processed/{name}.safetensors" for name in ("train", "validation", "test")),
         "data/processed/dataset.json",
     ],
+    "weights": ["models/pretrained/source.json"],
     "train": ["models/classifier.pt", "plots/learning_curve.csv", "metrics/train.json"],
-    "evaluate": ["metrics/test.json", "plots/confusion_matrix.csv", "data/predictions.npz", "data/mistakes.npz"],
+    "evaluate": [
+        "metrics/test.json",
+        "plots/confusion_matrix.csv",
+        "data/predictions.npz",
+        "data/mistakes.npz",
+        "data/mistakes.csv",
+    ],
     "plot": [f"plots/{name}.png" for name in ("learning_curve", "confusion_matrix", "class_scores", "mistakes")],
 }
 
@@ -300,13 +308,16 @@ def test_a_training_that_diverges_names_epoch_and_step_and_keeps_what_was_there(
     assert after == before
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"patience": 2, "class_weights": "balanced", "temperature": "validation"}], ids=["default", "options"]
+)
 def test_a_training_that_failed_resumes_says_so_and_ends_with_the_same_bytes(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: dict[str, Any]
 ) -> None:
     from classifier.training.trainer import Training
 
     monkeypatch.setenv("CLASSIFIER_CHECKPOINT_SECONDS", "0")
-    workspace.values["train"]["epochs"] = 3
+    workspace.values["train"] |= {"epochs": 3, **options}
     workspace.run("download", "preprocess", "train")
     before = workspace.files()
     for done, epochs, steps in ((3, 0, 3), (5, 0, 5), (7, 1, 2), (12, 2, 2)):
@@ -451,6 +462,55 @@ def test_the_scores_of_train_and_evaluate_are_those_of_float32_whatever_the_prec
     assert {"training_accuracy", "validation_accuracy", "validation_loss", "processor"} <= set(
         workspace.json("metrics/train.json")
     )
+
+
+def test_a_temperature_changes_loss_and_calibration_but_no_weight_and_no_prediction(workspace: Workspace) -> None:
+    from classifier.networks.model_file import load_model
+
+    results = []
+    for name in ("none", "validation"):
+        workspace.values["train"]["temperature"] = name
+        workspace.run("download", "preprocess", "train", "evaluate")
+        model = load_model(workspace.folder / "models/classifier.pt")
+        results.append((model, workspace.json("metrics/test.json"), workspace.results()))
+    (plain, before, files), (model, after, files_after) = results
+    assert (plain.temperature, before["temperature"]) == (1, 1)
+    assert model.temperature == after["temperature"] != 1
+    assert all(torch.equal(model.weights[name], weight) for name, weight in plain.weights.items())
+    for name in ("plots/learning_curve.csv", "plots/confusion_matrix.csv"):
+        assert files_after[name] == files[name]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["loss"] != before["loss"]
+    assert after["calibration_error"] != before["calibration_error"]
+    errors = {metrics["calibration_error_without_temperature"] for metrics in (before, after)}
+    assert errors == {before["calibration_error"]}
+
+
+def test_a_training_that_ends_early_counts_the_epochs_that_were_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("classifier.training.trainer.Training.seconds", 2.0)
+    workspace.values["train"] |= {"epochs": 100, "patience": 1}
+    workspace.run("download", "preprocess", "train")
+    with (workspace.folder / "plots/learning_curve.csv").open() as file:
+        epochs = len(list(csv.DictReader(file)))
+    metrics = workspace.json("metrics/train.json")
+    assert epochs == metrics["best_epoch"] + 1 < 100
+    assert metrics["images_per_second"] == 80 * epochs / 2
+    assert f"best epoch {epochs - 1} of {epochs}, " in capsys.readouterr().out
+
+
+def test_classes_of_very_different_sizes_are_named_before_the_training(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.run("download", "preprocess", "train")
+    assert "train.class_weights" not in capsys.readouterr().out
+    batches = cifar10_batches()
+    without(3, *TRAIN)(batches)
+    workspace.use(batches)
+    workspace.run("download", "preprocess", "train")
+    expected = "train: airplane has 8 training images and cat 0: see train.class_weights in params.yaml and balanced_accuracy"
+    assert expected in capsys.readouterr().out
 
 
 def test_a_device_that_is_not_there_is_one_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from tools import experiments
-from tools.compare import known_experiments
+from tools.revisions import known_experiments
 
 
 @pytest.mark.parametrize(

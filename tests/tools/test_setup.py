@@ -91,6 +91,8 @@ class Project:
             blocks = [f"{name}=={LOCKED[name]} \\\n    --hash=sha256:{value}\n    # via x\n" for name, value in hashes.items()]
             forked = "dvc==2.0 ; python_version < '3.9' \\\n    --hash=sha256:00\n"  # as for different versions of Python
             (folder / "requirements.lock").write_text(f"# by a test\n{''.join(blocks)}{forked}")
+            onnx = f"onnx==1.0 \\\n    --hash=sha256:{wheel(wheels, 'onnx', '1.0')}\n"
+            (folder / "requirements-export.lock").write_text(f"# by a test\n{''.join(blocks)}{forked}{onnx}")
 
     def set_up(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Set up, and return what it printed."""
@@ -261,6 +263,16 @@ def test_another_build_of_pytorch_replaces_all_that_is_cuda_and_stays(project: P
     assert project.installed() == cpu
 
 
+def test_the_packages_of_export_come_from_their_own_lock_file_and_stay(project: Project) -> None:
+    assert "installing the packages of requirements-export.lock" in project.set_up("--export")
+    assert project.installed() == LOCKED | {"onnx": "1.0"}
+    assert project.set_up() == project.set_up("--export") == ""
+    lock = project.folder / "requirements-export.lock"
+    lock.write_text(lock.read_text() + "\n")
+    assert "requirements-export.lock" in project.set_up()
+    assert project.installed() == LOCKED | {"onnx": "1.0"}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs links")
 def test_an_environment_whose_python_is_gone_is_made_again(project: Project) -> None:
     python = project.folder / BIN / "python"
@@ -287,7 +299,7 @@ def test_another_build_comes_from_its_index_in_the_locked_version(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(setup, "_run", lambda *words, **_: calls.append(" ".join(map(str, words))))
     (tmp_path / "bin").mkdir()
-    setup._install(tmp_path / "bin/python", build)
+    setup._install(tmp_path / "bin/python", setup.LOCK, build)
     versions = re.findall("^torch.*?==[^ ]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     assert len(versions) == 2
     assert calls[-1].endswith(f" --index {index} {versions[0]}{suffix} {versions[1]}{suffix}")
@@ -308,7 +320,7 @@ def test_set_up_names_the_small_build_where_it_finds_no_gpu(
     monkeypatch.setattr(setup, "_run", lambda *_, **__: True)
     monkeypatch.setattr(setup, "_install", lambda *_: None)
     monkeypatch.setattr(setup, "_keep_private", lambda *_: None)
-    setup.set_up("")
+    setup.set_up("", export=False)
     assert ("make setup TORCH=cpu" in capsys.readouterr().out) == says
 
 

@@ -53,6 +53,13 @@ def test_statistics_are_rounded_once_so_that_every_processor_gives_the_same() ->
     assert std == (math.sqrt(sum((pixel - exact) ** 2 for pixel in pixels) / len(pixels)),)
 
 
+def test_statistics_need_little_memory_beside_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(2).integers(256, size=(25, 5, 7, 3), dtype=np.uint8)
+    whole = channel_statistics(images)
+    monkeypatch.setattr("classifier.data.partition.COUNTED", 10)
+    assert channel_statistics(images) == whole
+
+
 def test_a_channel_that_does_not_vary_can_be_divided_by_its_deviation() -> None:
     mean, std = channel_statistics(np.full((2, 3, 3, 1), 51, dtype=np.uint8))
     assert mean == pytest.approx((0.2,))

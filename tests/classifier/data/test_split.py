@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from classifier.data import split as module
-from classifier.data.split import DatasetInfo, Split, load_dataset_info, load_split, save_dataset_info, save_split
+from classifier.data.split import (
+    DatasetInfo,
+    Split,
+    SplitWriter,
+    load_dataset_info,
+    load_split,
+    save_dataset_info,
+    save_split,
+)
 from classifier.runtime.errors import InputError
 
 INFO = DatasetInfo(("cat", "dög"), (0.25,), (0.5,))
@@ -80,6 +88,28 @@ def test_large_images_are_memory_mapped_and_equal(split: Split, tmp_path: Path, 
     assert isinstance(loaded.images, np.memmap)
     assert np.array_equal(loaded.images, split.images)
     assert not loaded.images.flags.writeable, "the file is never changed"
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 7, 50])
+@pytest.mark.parametrize("mapped_from", [2**30, 1], ids=["read", "mapped"])
+def test_a_split_that_is_written_image_by_image_has_the_same_bytes(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: int, mapped_from: int
+) -> None:
+    files = tuple(f"é {number}.jpg" for number in range(50))
+    kept = np.arange(50 - left_out)
+    whole = Split(split.images, split.labels, files).take(kept)
+    with SplitWriter(tmp_path / "written", (5, 7, 3), split.labels, files) as writer:
+        for index in kept:
+            writer.append(split.images[index], int(split.labels[index]), files[index])
+    if left_out < 50:
+        save_split(whole, tmp_path / "saved")
+        assert (tmp_path / "written").read_bytes() == (tmp_path / "saved").read_bytes()
+        monkeypatch.setattr(module, "MAPPED_FROM", mapped_from)
+    loaded = load_split(tmp_path / "written")
+    assert np.array_equal(loaded.images, whole.images)
+    assert np.array_equal(loaded.labels, whole.labels)
+    assert loaded.files == whole.files
+    assert len(list(tmp_path.iterdir())) == 1 + (left_out < 50)
 
 
 def test_a_missing_split_says_which_stage_to_run(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from classifier.params import NetworkParams
 from classifier.runtime.errors import InputError
 from tests.classifier.networks.helpers import ONE_CHANNEL, THREE_CHANNELS, layers
 
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128, 3)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 128, 3, "none")
 
 
 def test_the_design_of_airbench_layer_by_layer() -> None:
@@ -33,7 +33,7 @@ def test_airbench_takes_any_image_size_that_the_pooling_allows() -> None:
 
 
 def test_the_convolutions_of_airbench_begin_as_the_identity() -> None:
-    params = NetworkParams("airbench", (4,), "relu", False, 1.0, True, 1, 3)
+    params = NetworkParams("airbench", (4,), "relu", False, 1.0, True, 1, 3, "none")
     network = build_network(params, (8, 8, 3), THREE_CHANNELS, seed=0)
     images = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(network[1](images)[:, :3], images)

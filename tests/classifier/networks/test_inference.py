@@ -28,3 +28,17 @@ class Corner(nn.Module):
 def test_the_logits_of_the_views_are_averaged(views: Views, expected: list[float]) -> None:
     images = torch.arange(9, dtype=torch.uint8).view(1, 3, 3, 1)
     assert predict(Corner(), images, CPU, views)[0].tolist() == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(8, 1000), (32, 1000), (33, 940), (96, 111), (224, 20), (2000, 1)])
+def test_batches_are_bounded_by_pixels_and_at_32x32_have_1000_images(size: int, expected: int) -> None:
+    seen: list[int] = []
+
+    class Counting(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(len(images))
+            return torch.zeros(len(images), 2)
+
+    images = torch.zeros(1, 1, 1, 3, dtype=torch.uint8).expand(expected + 1, size, size, 3)
+    assert predict(Counting(), images, CPU).shape == (expected + 1, 2)
+    assert seen == [expected, 1]

@@ -7,7 +7,7 @@ from torch import nn
 
 from classifier.data.split import DatasetInfo
 from classifier.networks.build import build_network, fit_whitening
-from classifier.networks.layers import GlobalMaxPool, Normalization, Whitening
+from classifier.networks.layers import GlobalMaxPool, Normalization, Scaling, Whitening
 from classifier.params import NetworkParams
 from tests.classifier.networks.helpers import THREE_CHANNELS
 
@@ -28,7 +28,9 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_1_in_both_signs() -> 
     images = ((noise + noise.roll(1, 1) + noise.roll(1, 2)) / 3 * 255).to(torch.uint8)
     flat = (images.float() / 255).flatten(0, 2)
     description = DatasetInfo(THREE_CHANNELS.class_names, tuple(flat.mean(0).tolist()), tuple(flat.std(0).tolist()))
-    network = build_network(NetworkParams("airbench", (8, 16), "gelu", True, 1.0, True, 1, 3), (8, 8, 3), description, seed=0)
+    network = build_network(
+        NetworkParams("airbench", (8, 16), "gelu", True, 1.0, True, 1, 3, "none"), (8, 8, 3), description, seed=0
+    )
     fit_whitening(network, images)
     outputs = network[:2](images).permute(0, 2, 3, 1).flatten(0, 2)
     assert outputs.shape[1] == 24
@@ -73,3 +75,23 @@ def test_the_global_maximum_and_its_gradient_are_those_of_adaptive_pooling_also_
 def test_images_of_another_type_range_or_layout_are_refused(images: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Normalization((0.5,) * 3, (0.25,) * 3)(images)
+
+
+def test_images_of_one_channel_are_repeated_for_each_mean() -> None:
+    layer = Normalization((0.5, 0.25, 0.0), (0.5, 0.5, 1.0), channels=1)
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+    assert layer(images).flatten(1).tolist() == [[-1.0, -0.5, 0.0], [1.0, 1.5, 1.0]]
+    with pytest.raises(ValueError, match=r"\[number, height, width, 1\], channels last, got \[2, 1, 1, 3\]"):
+        layer(images.expand(2, 1, 1, 3))
+
+
+def test_scaling_brings_each_side_between_the_fewest_and_the_most_pixels() -> None:
+    images = torch.rand(2, 3, 8, 40).contiguous(memory_format=torch.channels_last)
+    assert Scaling(4, 64)(images) is images
+    assert Scaling(16, 64)(images).shape == (2, 3, 16, 40)
+    assert Scaling(16, 16)(images).shape == (2, 3, 16, 16)
+    flat = torch.full((1, 3, 8, 8), 0.5)
+    assert torch.equal(Scaling(32, 64)(flat), torch.full((1, 3, 32, 32), 0.5))
+    stripes = torch.zeros(1, 1, 64, 64)
+    stripes[..., ::2] = 1
+    assert (Scaling(16, 16)(stripes) - 0.5).abs().max() < 0.15, "antialiased"

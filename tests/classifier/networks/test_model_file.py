@@ -22,8 +22,8 @@ from tests.conftest import ROOT
 @pytest.fixture
 def model() -> Model:
     dataset = DatasetInfo(("no", "yes"), (0.4,), (0.2,))
-    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
-    return Model(build_network(params, (8, 8, 1), dataset, seed=5).state_dict(), params, (8, 8, 1), dataset)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none")
+    return Model(build_network(params, (8, 8, 1), dataset, seed=5).state_dict(), params, (8, 8, 1), dataset, temperature=1.5)
 
 
 def test_a_model_comes_back_whole_and_gives_the_same_logits(model: Model, tmp_path: Path) -> None:
@@ -32,6 +32,7 @@ def test_a_model_comes_back_whole_and_gives_the_same_logits(model: Model, tmp_pa
     assert (loaded.network, loaded.image_shape, loaded.dataset) == (model.network, model.image_shape, model.dataset)
     images = torch.randint(256, (3, 8, 8, 1), dtype=torch.uint8)
     assert torch.equal(loaded.build()(images), model.build()(images))
+    assert loaded.temperature == 1.5
 
 
 def saved_content(model: Model, path: Path) -> Any:
@@ -60,6 +61,14 @@ def test_the_settings_may_grow_without_a_new_format(model: Model, tmp_path: Path
     content["settings"]["of a later version"] = {"a": 1}
     save_tensors(content, path)
     assert load_model(path).network == model.network
+
+
+def test_a_file_without_a_temperature_has_that_of_plain_probabilities(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    content = saved_content(model, path)
+    del content["settings"]["temperature"]
+    save_tensors(content, path)
+    assert load_model(path).temperature == 1
 
 
 def test_a_setting_that_is_newer_than_a_file_takes_the_value_that_the_file_implies(
@@ -150,16 +159,17 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) -> None:
     dataset = DatasetInfo(("no", "yes"), (0.4,) * channels, (0.2,) * channels)
-    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3)
+    params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none")
     shape = (8, 8, channels)
-    model = Model(build_network(params, shape, dataset, seed=5).state_dict(), params, shape, dataset)
+    model = Model(build_network(params, shape, dataset, seed=5).state_dict(), params, shape, dataset, temperature=0.5)
     save_model(model, tmp_path / "models/classifier.pt")
     pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3) if channels == 3 else (8, 8), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
-    code = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("## From Python")[2]
+    code = page.partition("```python\n")[2].partition("```")[0]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     with torch.inference_mode():
-        expected = model.build()(torch.from_numpy(pixels).view(1, *shape)).softmax(dim=1)[0].tolist()
+        expected = (model.build()(torch.from_numpy(pixels).view(1, *shape)) / 0.5).softmax(dim=1)[0].tolist()
     assert shown == f"no: {expected[0]:.1%}\nyes: {expected[1]:.1%}\n"

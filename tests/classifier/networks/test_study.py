@@ -11,7 +11,7 @@ from tests.classifier.networks.helpers import ONE_CHANNEL, THREE_CHANNELS, layer
 
 
 def study(widths: tuple[int, ...], *, batch_norm: bool, hidden_width: int) -> NetworkParams:
-    return NetworkParams("study", widths, "relu", False, 1.0, batch_norm, hidden_width, 3)
+    return NetworkParams("study", widths, "relu", False, 1.0, batch_norm, hidden_width, 3, "none")
 
 
 def test_the_design_of_the_study_layer_by_layer() -> None:

@@ -10,6 +10,7 @@ from classifier.results.predictions import (
     find_mistakes,
     load_mistakes,
     load_predictions,
+    mistake_rows,
     save_mistakes,
     save_predictions,
 )
@@ -94,3 +95,14 @@ def test_damaged_predictions_and_mistakes_say_which_stage_to_run(tmp_path: Path,
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:keep])
         with pytest.raises(InputError, match=rf"{name}: damaged .*dvc repro --force evaluate"):
             load(tmp_path / name)
+
+
+def test_every_mistake_has_a_row_with_the_name_of_its_file_the_most_confident_first() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.95, 0.05]])
+    predictions = Predictions(np.array([0, 0, 0, 1]), probabilities, np.array(["no", "yes"]))
+    assert mistake_rows(predictions, ["a", "b", "c\n", "d"]) == [
+        (3, "d", "yes", "no", 0.95),
+        (1, "b", "no", "yes", 0.8),
+        (2, r"'c\n'", "no", "yes", 0.6),
+    ]
+    assert [row[1] for row in mistake_rows(predictions, ())] == ["", "", ""]

@@ -15,6 +15,7 @@ def test_the_metrics_of_four_predictions_worked_out_by_hand() -> None:
     assert metrics["top_2_accuracy"] == 0.75
     assert metrics["recall"] == {"cat": 0.5, "dog": 0.5, "eel": 0.0}
     assert metrics["macro_recall"] == pytest.approx(1 / 3)
+    assert metrics["balanced_accuracy"] == 0.5, "the class without images does not count"
     assert metrics["macro_precision"] == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert metrics["macro_f1"] == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert metrics["images"] == 4
@@ -34,6 +35,12 @@ def test_the_interval_is_wilsons() -> None:
 
 def test_of_two_classes_the_truth_is_among_the_best_two() -> None:
     assert score(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]), ("a", "b"), bins=10)["top_2_accuracy"] == 1
+
+
+def test_the_balanced_accuracy_is_the_mean_of_the_recalls_however_many_images_a_class_has() -> None:
+    probabilities = np.tile([0.6, 0.4], (100, 1))
+    metrics = score(np.arange(100) // 90, probabilities, ("many", "few"), bins=10)
+    assert (metrics["accuracy"], metrics["balanced_accuracy"]) == (0.9, 0.5)
 
 
 def test_a_class_without_images_counts_as_0_and_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from classifier.runtime import console
-from classifier.runtime.console import TrainingBar, log
+from classifier.runtime.console import TrainingBar, counted, log
 
 
 class Terminal(io.StringIO):
@@ -58,3 +58,8 @@ def test_without_a_terminal_a_short_training_shows_nothing(capsys: pytest.Captur
         log("train: a line")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("train: a line\n", "")
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 epochs"), (1, "1 epoch"), (15, "15 epochs"), (45000, "45,000 epochs")])
+def test_a_count_has_a_noun_in_its_number(count: int, text: str) -> None:
+    assert counted(count, "epoch") == text

@@ -226,7 +226,7 @@ while {handles_signals} and not pathlib.Path("running").exists():
 
 def test_a_stage_imports_the_standard_library_alone_before_it_handles_signals() -> None:
     program = "import sys; before = set(sys.modules); import {}; print(*{{m.split('.')[0] for m in set(sys.modules) - before}})"
-    for name in ("download", "preprocess", "train", "evaluate", "plot"):
+    for name in ("download", "preprocess", "weights", "train", "evaluate", "plot"):
         command = [sys.executable, "-S", "-c", program.format(f"stages.{name}")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         assert set(done.stdout.split()) - sys.stdlib_module_names == {"classifier", "stages"}

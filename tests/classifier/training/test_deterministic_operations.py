@@ -90,7 +90,8 @@ STUDY = dataclasses.replace(AIRBENCH, design="study", hidden_width=8)
         (dataclasses.replace(AIRBENCH, activation="silu", first_kernel_size=2), {"schedule": "cosine"}, AUGMENTATION),
         (
             AIRBENCH,
-            {"image_sizes": (6, 10, 8), "freeze": (0.4,), "weight_decay": 0.1, "label_smoothing": 0.1},
+            {"image_sizes": (6, 10, 8), "freeze": (0.4,), "weight_decay": 0.1, "label_smoothing": 0.1}
+            | {"class_weights": "balanced", "temperature": "validation"},
             AugmentationParams(flip="alternating", crop_padding=2, crop_fill="reflection"),
         ),
     ],

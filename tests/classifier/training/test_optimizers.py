@@ -107,3 +107,19 @@ def test_the_rate_of_every_group_falls_alike(params: Params, optimizer: Literal[
     for factor in (0.5, 0.25):
         set_rate_factor(built, factor)
         assert [group["lr"] for group in built.param_groups] == [rate * factor for rate in full]
+
+
+def test_muon_takes_parameters_of_three_dimensions_as_it_takes_biases(params: Params) -> None:
+    settings = dataclasses.replace(params.train, optimizer="muon", weight_decay=0.01)
+    values = torch.arange(1.0, 7.0)
+    results = []
+    for shape in ((6,), (6, 1, 1), (1, 2, 3, 1, 1)):
+        parameter = nn.Parameter(values.clone().view(shape))
+        optimizer = build_optimizer(settings, [parameter])
+        for _ in range(2):
+            parameter.grad = torch.sin(parameter.detach())
+            optimizer.step()
+        results.append(parameter.detach().flatten())
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+    assert not torch.equal(results[0], values)

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import io
 import os
@@ -33,13 +34,16 @@ PARAMS = TrainParams(
     schedule="constant",
     weight_decay=0.0,
     label_smoothing=0.0,
+    class_weights="none",
     image_sizes=(),
     freeze=(),
+    patience=0,
+    temperature="none",
     seed=0,
     device="cpu",
     precision="float32",
 )
-AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3)
+AIRBENCH = NetworkParams("airbench", (8, 16), "gelu", True, 1 / 9, True, 1, 3, "none")
 DESCRIPTION = DatasetInfo(("dark", "bright", "striped"), (0.5,), (0.25,))
 
 
@@ -61,7 +65,7 @@ def start(
     batch_norm: bool = True,
 ) -> Training:
     network = build_network(
-        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3), (8, 8, 1), DESCRIPTION, params.seed
+        NetworkParams("study", (4, 8), "relu", False, 1.0, batch_norm, 16, 3, "none"), (8, 8, 1), DESCRIPTION, params.seed
     )
     return Training(network, easy_split(count, 1), easy_split(30, 2), augmentation, params, device)
 
@@ -154,6 +158,26 @@ def test_label_smoothing_is_in_the_training_loss_alone() -> None:
     assert smoothed.epochs[-1].validation_loss < 0.868
 
 
+def test_class_weights_are_in_the_training_loss_and_in_no_validation_score() -> None:
+    params = dataclasses.replace(PARAMS, batch_size=40, label_smoothing=0.1, class_weights="balanced")
+    network = build_network(AIRBENCH, (8, 8, 1), DESCRIPTION, 0)
+    split = easy_split(60, 1)
+    keep = np.flatnonzero((split.labels == 0) | (np.arange(60) < 30))  # 20, 10 and 10 images
+    training = Training(network, split.take(keep), easy_split(30, 2), NO_AUGMENTATION, params, CPU)
+    before = copy.deepcopy(network).train()
+    epoch = training.run_epoch(ignore)
+    labels = training.labels
+    with torch.inference_mode():
+        losses = torch.nn.functional.cross_entropy(before(training.images), labels, label_smoothing=0.1, reduction="none")
+        validation_logits = predict(network, training.validation_images, CPU)
+    weights = torch.tensor([2 / 3, 4 / 3, 4 / 3])[labels]
+    assert weights.mean() == pytest.approx(1)
+    assert epoch.train_loss == pytest.approx((weights * losses).sum().item() / 40, rel=1e-5)
+    assert epoch.train_loss != pytest.approx(losses.mean().item(), rel=1e-3), "this test needs weights that show"
+    expected = torch.nn.functional.cross_entropy(validation_logits, training.validation_labels).item()
+    assert epoch.validation_loss == training.measure_best()[0]["validation_loss"] == expected
+
+
 def test_a_training_that_diverges_says_so() -> None:
     training = start(dataclasses.replace(PARAMS, optimizer="sgd", learning_rate=1000))
     with pytest.raises(
@@ -223,14 +247,14 @@ def test_a_batch_of_one_image_is_refused_where_batch_normalisation_sees_a_single
     single, several = ((4,) * 6, (4,) * 4) if design == "study" else ((4,) * 3, (4, 8))
 
     def train(widths: tuple[int, ...], **changes: Any) -> None:
-        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3)
+        settings = NetworkParams(design, widths, "relu", False, 1.0, True, 8, 3, "none")
         network = build_network(settings, (8, 8, 1), DESCRIPTION, 0)
         Training(
             network, easy_split(count, 1), easy_split(6, 2), NO_AUGMENTATION, dataclasses.replace(params, **changes), CPU
         ).run_epoch(ignore)
 
     train(several)
-    line = rf"^params\.yaml: train\.batch_size: should give batches of 2 .*, got {batch_size} with {count} training images$"
+    line = rf"^params\.yaml: train\.batch_size: should give batches of 2 .*, got {batch_size} with {count} training images?$"
     with pytest.raises(InputError, match=line):
         train(single)
     if design == "airbench":
@@ -383,6 +407,32 @@ def test_a_signal_lets_the_current_step_end_saves_the_state_and_the_resumed_run_
     assert same_result(resumed, whole)
 
 
+def test_a_training_out_of_patience_ends_and_one_that_resumes_ends_with_the_same_bytes(
+    checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # So large a learning rate makes validation go up and down.
+    params = dataclasses.replace(PARAMS, learning_rate=0.3, epochs=30, patience=3)
+    impatient, patient = start(params, count=64), start(dataclasses.replace(params, epochs=10, patience=0), count=64)
+    impatient.run(checkpoint, never)
+    done, best = len(impatient.epochs), best_epoch(impatient.epochs)
+    assert 4 < done < 10, "this test needs a training that ends early, and not at once"
+    assert done - best.epoch == 3
+    assert all(epoch - best_epoch(impatient.epochs[:epoch]).epoch < 3 for epoch in range(1, done))
+    line = f"train: ends after {done} of 30 epochs: the best, epoch {best.epoch}, lies 3 epochs back (train.patience)\n"
+    assert line in capsys.readouterr().out
+    patient.run(checkpoint, never)
+    assert patient.epochs[:done] == impatient.epochs
+    assert len(patient.epochs) == 10
+    stopped, states = start(params, count=64), []
+    while len(stopped.epochs) < done:
+        stopped.run_epoch(lambda _: states.append(saved(stopped)))
+    for state in [*states, saved(stopped)]:
+        resumed = start(params, count=64)
+        resumed.restore(state)
+        resumed.run(checkpoint, never)
+        assert same_result(resumed, impatient)
+
+
 def test_the_state_is_saved_after_the_step_in_which_it_is_due_and_at_the_end(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,8 +455,9 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
     augmentation = AugmentationParams(flip=True, crop_padding=2, crop_fill="black")
     training = start(dataclasses.replace(PARAMS, epochs=3), augmentation, Device("cpu", "bfloat16"), count=40)
     training.run(checkpoint, never)
-    scores = training.measure_best()
-    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3), (8, 8, 1), DESCRIPTION, 0)
+    scores, temperature = training.measure_best()
+    assert temperature == 1
+    network = build_network(NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none"), (8, 8, 1), DESCRIPTION, 0)
     network.load_state_dict(training.best_weights)
     network.eval()
     train, validation = easy_split(40, 1), easy_split(30, 2)
@@ -419,6 +470,17 @@ def test_the_best_weights_are_measured_in_float32_on_images_without_augmentation
         "validation_loss": pytest.approx(torch.nn.functional.cross_entropy(validation_logits, labels).item(), rel=1e-6),
     }
     assert scores["validation_loss"] != pytest.approx(best_epoch(training.epochs).validation_loss, rel=1e-6), "bfloat16"
+
+
+def test_a_temperature_lowers_the_validation_loss_and_changes_no_accuracy(checkpoint: Checkpoint) -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=2))
+    training.run(checkpoint, never)
+    plain, _ = training.measure_best()
+    training.params = dataclasses.replace(training.params, temperature="validation")
+    scores, temperature = training.measure_best()
+    assert temperature != 1
+    assert scores["validation_loss"] < plain["validation_loss"]
+    assert {**scores, "validation_loss": 0} == {**plain, "validation_loss": 0}
 
 
 def test_the_training_accuracy_is_that_of_the_first_5000_images(
@@ -512,7 +574,7 @@ def test_every_design_optimizer_and_schedule_learns_32_images_by_heart(
 def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     design: Literal["study", "airbench"], whitening: bool, activation: Literal["relu", "silu", "gelu"]
 ) -> None:
-    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3)
+    params = NetworkParams(design, (8, 16), activation, whitening, 1.0, True, 16, 3, "none")
     network = build_network(params, (8, 8, 1), DESCRIPTION, 0)
     split = easy_split(32, 1)
     fit_whitening(network, torch.from_numpy(split.images))
@@ -520,3 +582,48 @@ def test_a_gradient_reaches_every_weight_that_is_trained_and_no_other(
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
+
+
+class Nondeterministic(torch.autograd.Function):
+    """Returns its input; its gradient is an operation that has no deterministic implementation."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient.clone().put_(torch.tensor([0]), torch.tensor([0.0]))
+
+
+class Layer(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return Nondeterministic.apply(values)  # type: ignore[no-any-return]
+
+
+def test_a_network_without_a_deterministic_gradient_is_refused_in_one_line() -> None:
+    training = start()
+    training.network.append(Layer())
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")
+    line = r"^params\.yaml: network\.design: this design has no deterministic gradient on cpu \(put_\), "
+    try:
+        with pytest.raises(InputError, match=line):
+            training.run_epoch(ignore)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+
+
+def test_each_step_and_each_seed_has_random_numbers_of_its_own_for_dropout() -> None:
+    def masks(seed: int) -> list[tuple[float, ...]]:
+        training = start(dataclasses.replace(PARAMS, seed=seed))
+        dropout, seen = nn.Dropout(0.5), list[tuple[float, ...]]()
+        training.network.append(dropout)
+        dropout.register_forward_hook(lambda _, __, output: seen.append(tuple((output == 0).flatten().tolist())))
+        training.run_epoch(ignore)
+        return [mask for mask in seen if any(mask)]
+
+    first, other = masks(1), masks(2)
+    torch.manual_seed(9)
+    assert masks(1) == first
+    assert len({*first, *other}) == len(first) + len(other) == 4, "two steps of each"
