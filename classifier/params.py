@@ -74,7 +74,7 @@ class DataParams:
     validation_fraction: Share
     seed: Seed
     sources: Annotated[tuple[Place, ...], Field(description="a list of places, as in [data/archives, ../shared]")]
-    folder: Annotated[str, AfterValidator(_checked_folder)]
+    folder: Annotated[str, AfterValidator(_checked_folder), Field(description="a path")]
     layout: Literal["auto", "classes", "splits"]
     test_fraction: Share
     image_size: Annotated[int, Field(ge=1, le=1024)]
@@ -95,7 +95,7 @@ class NetworkParams:
     batch_norm: bool
     hidden_width: Annotated[int, Field(ge=1, le=65536)]
     first_kernel_size: Annotated[int, Field(ge=2, le=3)]
-    pretrained: Place  # or none
+    pretrained: Annotated[Place, Field(description="a URL, a path, or none")]
 
 
 @dataclass(frozen=True, config=STRICT)
