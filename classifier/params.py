@@ -39,7 +39,7 @@ def _checked_place(place: str) -> str:
 class DataParams:
     """The section `data`."""
 
-    name: Literal["cifar10", "digits"]
+    name: Literal["cifar10", "cifar100", "digits", "fashion_mnist", "mnist"]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
     sources: tuple[Annotated[str, AfterValidator(_checked_place)], ...]

@@ -7,12 +7,16 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from classifier.data.registry import DATA_SETS, DataSet, File
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -45,13 +49,21 @@ def tiny_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, batches: dict[st
     files = {f"{CIFAR10.base_folder}/{name}": content for name, content in contents.items()}
     write(folder, files)
     register(monkeypatch, "cifar10", files)
-    md5 = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in contents.items()}
-    monkeypatch.setattr(
-        CIFAR10, "train_list", [[f"data_batch_{number}", md5[f"data_batch_{number}"]] for number in range(1, 6)]
-    )
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
-    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5["batches.meta"]})
+    accept(monkeypatch, CIFAR10, contents)
     return files
+
+
+def accept(monkeypatch: pytest.MonkeyPatch, reader: "type[CIFAR10]", contents: Mapping[str, bytes]) -> None:
+    """Have one of torchvision's readers of CIFAR-10 and CIFAR-100 accept these files."""
+    md5 = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in contents.items()}
+    for files in ("train_list", "test_list"):
+        monkeypatch.setattr(reader, files, [[name, md5[name]] for name, _ in getattr(reader, files)])
+    monkeypatch.setattr(reader, "meta", reader.meta | {"md5": md5[reader.meta["filename"]]})
+
+
+def idx(array: NDArray[np.uint8]) -> bytes:
+    """The content of a file in the format of MNIST: its type, the sizes of its axes, its bytes."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes() + array.tobytes()
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -66,7 +66,12 @@ def complaint(values: Any) -> str:
         ("train", "epochs", 10**30, "params.yaml: train.epochs: should be less than or equal to 1000000"),
         ("train", "learning_rate", float("nan"), "params.yaml: train.learning_rate: should be a finite number, got NaN"),
         ("train", "optimizer", "adm", "params.yaml: train.optimizer: should be"),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
+        (
+            "data",
+            "name",
+            "emnist",
+            "params.yaml: data.name: should be 'cifar10', 'cifar100', 'digits', 'fashion_mnist' or 'mnist', got \"emnist\"",
+        ),
         (
             "data",
             "sources",
