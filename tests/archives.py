@@ -35,17 +35,44 @@ def cifar10_batches(images_per_class: int = 2) -> dict[str, Any]:
     return batches | {"test_batch": batch(images_per_class, 6), "batches.meta": {"label_names": CLASS_NAMES}}
 
 
+def cifar100_batches(images_per_class: int = 2) -> dict[str, Any]:
+    """The content of CIFAR-100 by the names of its files; there are half as many test images."""
+    generator = np.random.default_rng(0)
+    names = {"fine_label_names": [f"fine {number}" for number in range(100)], "coarse_label_names": ["coarse"] * 20}
+    batches: dict[str, Any] = {"meta": names}
+    for name, count in {"train": images_per_class, "test": images_per_class // 2}.items():
+        fine = generator.permutation(np.repeat(np.arange(100), count))
+        data = generator.integers(256, size=(len(fine), 3072), dtype=np.uint8)
+        batches[name] = {"data": data, "fine_labels": fine.tolist(), "coarse_labels": (fine // 5).tolist()}
+    return batches
+
+
+def pickled(batches: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a data set of the CIFAR kind."""
+    return {name: pickle.dumps(values, protocol=2) for name, values in batches.items()}
+
+
+def mnist_arrays(images: int = 100) -> dict[str, NDArray[np.uint8]]:
+    """The arrays of a small MNIST by the names of their files; there are half as many test images."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in {"train": images, "t10k": images // 2}.items():
+        arrays[f"{split}-images-idx3-ubyte"] = generator.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        arrays[f"{split}-labels-idx1-ubyte"] = generator.permutation(np.arange(count) % 10).astype(np.uint8)
+    return arrays
+
+
 def register(monkeypatch: pytest.MonkeyPatch, name: str, files: Mapping[str, bytes], places: tuple[str, ...] = ()) -> None:
-    """Make these files, by their paths in data/raw, a data set of the registry."""
+    """Make these files, by their paths in data/raw, those of a data set of the registry."""
     entries = tuple(File(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items())
-    monkeypatch.setitem(DATA_SETS, name, DataSet(entries, places, (32, 32, 3)))
+    monkeypatch.setitem(DATA_SETS, name, DataSet(entries, places, DATA_SETS[name].image_shape))
 
 
 def tiny_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, batches: dict[str, Any] | None = None) -> dict[str, bytes]:
     """Write batches to a folder, make them the registry's CIFAR-10, and have torchvision's reader accept them."""
     from torchvision.datasets import CIFAR10
 
-    contents = {name: pickle.dumps(values, protocol=2) for name, values in (batches or cifar10_batches()).items()}
+    contents = pickled(batches or cifar10_batches())
     files = {f"{CIFAR10.base_folder}/{name}": content for name, content in contents.items()}
     write(folder, files)
     register(monkeypatch, "cifar10", files)

@@ -1,4 +1,3 @@
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +6,17 @@ import pytest
 from classifier.data.readers import READERS, Images, read_cifar10, read_cifar100, read_digits
 from classifier.data.sources import fetch
 from classifier.data.split import Split
-from tests.archives import CLASS_NAMES, accept, cifar10_batches, idx, tiny_cifar10, write
+from tests.archives import (
+    CLASS_NAMES,
+    accept,
+    cifar10_batches,
+    cifar100_batches,
+    idx,
+    mnist_arrays,
+    pickled,
+    tiny_cifar10,
+    write,
+)
 
 
 def test_cifar10_is_read_in_the_order_of_its_batches_with_channels_last(
@@ -32,26 +41,15 @@ def test_cifar10_is_read_in_the_order_of_its_batches_with_channels_last(
 def test_cifar100_has_its_fine_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import CIFAR100
 
-    generator = np.random.default_rng(0)
-    values = {
-        name: {
-            "data": generator.integers(256, size=(count, 3072), dtype=np.uint8),
-            "fine_labels": generator.integers(100, size=count).tolist(),
-            "coarse_labels": generator.integers(20, size=count).tolist(),
-        }
-        for name, count in {"train": 30, "test": 7}.items()
-    }
-    fine = [f"fine {number}" for number in range(100)]
-    meta = {"fine_label_names": fine, "coarse_label_names": [f"coarse {number}" for number in range(20)]}
-    contents = {name: pickle.dumps(content, protocol=2) for name, content in (values | {"meta": meta}).items()}
-    write(tmp_path / "cifar-100-python", contents)
-    accept(monkeypatch, CIFAR100, contents)
+    batches = cifar100_batches()
+    write(tmp_path / "cifar-100-python", pickled(batches))
+    accept(monkeypatch, CIFAR100, pickled(batches))
     images = read_cifar100(tmp_path)
-    assert images.class_names == tuple(fine)
-    assert images.train.images.shape == (30, 32, 32, 3)
-    assert images.train.labels.tolist() == values["train"]["fine_labels"]
-    assert images.test.labels.tolist() == values["test"]["fine_labels"]
-    assert images.test.images[6, 3, 7].tolist() == values["test"]["data"][6, [103, 1127, 2151]].tolist()
+    assert images.class_names == tuple(f"fine {number}" for number in range(100))
+    assert images.train.images.shape == (200, 32, 32, 3)
+    assert images.train.labels.tolist() == batches["train"]["fine_labels"]
+    assert images.test.labels.tolist() == batches["test"]["fine_labels"]
+    assert images.test.images[6, 3, 7].tolist() == batches["test"]["data"][6, [103, 1127, 2151]].tolist()
 
 
 @pytest.mark.parametrize(
@@ -59,12 +57,7 @@ def test_cifar100_has_its_fine_classes(tmp_path: Path, monkeypatch: pytest.Monke
     [("mnist", "MNIST", "0 1 2 3"), ("fashion_mnist", "FashionMNIST", "T-shirt/top Trouser Pullover Dress")],
 )
 def test_the_files_of_mnist_are_grey_images_with_one_channel(tmp_path: Path, name: str, folder: str, names: str) -> None:
-    generator = np.random.default_rng(0)
-    arrays = {
-        f"{split}-{what}-ubyte": generator.integers(10 if "labels" in what else 256, size=(count, *shape), dtype=np.uint8)
-        for split, count in {"train": 20, "t10k": 6}.items()
-        for what, shape in {"images-idx3": (28, 27), "labels-idx1": ()}.items()
-    }
+    arrays = mnist_arrays()
     write(tmp_path / folder / "raw", {path: idx(array) for path, array in arrays.items()})
     images = READERS[name](tmp_path)
     assert images.class_names[:4] == tuple(names.split())
