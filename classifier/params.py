@@ -70,7 +70,7 @@ def _checked_folder(folder: str) -> str:
 class DataParams:
     """The section `data`."""
 
-    name: Literal["cifar10", "digits", "folder"]
+    name: Literal["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "mnist"]
     validation_fraction: Share
     seed: Seed
     sources: Annotated[tuple[Place, ...], Field(description="a list of places, as in [data/archives, ../shared]")]

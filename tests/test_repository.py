@@ -1,5 +1,6 @@
 """Consistency between the files of the repository: dependencies, imports, documentation and published results."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from classifier.params import flatten, read_yaml
+from classifier.data.registry import DATA_SETS
+from classifier.data.split import DatasetInfo
+from classifier.networks.build import build_network
+from classifier.params import Params, flatten, parse_params, read_yaml
+from classifier.variants import merge
 from tests.conftest import ROOT
 from tests.imports import direct_imports, imports
 
@@ -377,6 +383,16 @@ def test_the_default_variant_begins_with_the_metrics() -> None:
         for test, train in METRICS
     ]
     check_header("augmented", expected)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "variants").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_network_of_a_variant_takes_the_images_of_its_data_set(path: Path, params: Params) -> None:
+    values = parse_params(merge(dataclasses.asdict(params), read_yaml(path) or {}), str(path))
+    rows, columns, channels = DATA_SETS[values.data.name].image_shape
+    info = DatasetInfo(tuple(map(str, range(100))), (0.5,) * channels, (0.25,) * channels)
+    network = build_network(values.network, (rows, columns, channels), info, seed=0).eval()
+    for size in {rows, *values.train.image_sizes}:
+        assert network(torch.zeros(2, size, size, channels, dtype=torch.uint8)).shape == (2, 100)
 
 
 # A variant of one's own need not say what it reaches.

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from classifier.data.partition import stratify
 from classifier.data.split import Split
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10, MNIST
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,30 @@ class Images:
 
 def read_cifar10(folder: Path) -> Images:
     """Read the Python version of CIFAR-10: 60,000 images of 32x32 pixels with 3 channels in 10 classes."""
-    from torchvision.datasets import CIFAR10  # 3.4 s, and no other data set needs it
+    from torchvision.datasets import CIFAR10  # 3.4 s, and the digits do not need it
 
-    parts = [CIFAR10(folder, train=True), CIFAR10(folder, train=False)]
-    train, test = (Split(np.ascontiguousarray(part.data), np.array(part.targets, dtype=np.int64)) for part in parts)
-    return Images(train, test, tuple(parts[0].classes))
+    return _read_cifar(CIFAR10, folder)
+
+
+def read_cifar100(folder: Path) -> Images:
+    """Read the Python version of CIFAR-100: images as those of CIFAR-10, in its 100 fine classes."""
+    from torchvision.datasets import CIFAR100
+
+    return _read_cifar(CIFAR100, folder)
+
+
+def read_fashion_mnist(folder: Path) -> Images:
+    """Read Fashion-MNIST: 70,000 images of 28x28 grey pixels in 10 classes of clothing."""
+    from torchvision.datasets import FashionMNIST
+
+    return _read_mnist(FashionMNIST, folder, tuple(FashionMNIST.classes))
+
+
+def read_mnist(folder: Path) -> Images:
+    """Read MNIST: 70,000 handwritten digits of 28x28 grey pixels."""
+    from torchvision.datasets import MNIST
+
+    return _read_mnist(MNIST, folder, tuple("0123456789"))
 
 
 def read_digits(folder: Path) -> Images:
@@ -52,4 +75,22 @@ def read_digits(folder: Path) -> Images:
     return Images(train, test, tuple("0123456789"))
 
 
-READERS: dict[str, Callable[[Path], Images]] = {"cifar10": read_cifar10, "digits": read_digits}
+def _read_cifar(reader: "type[CIFAR10]", folder: Path) -> Images:
+    parts = [reader(folder, train=True), reader(folder, train=False)]
+    train, test = (Split(np.ascontiguousarray(part.data), np.array(part.targets, dtype=np.int64)) for part in parts)
+    return Images(train, test, tuple(parts[0].classes))
+
+
+def _read_mnist(reader: "type[MNIST]", folder: Path, class_names: tuple[str, ...]) -> Images:
+    parts = [reader(folder, train=True), reader(folder, train=False)]
+    train, test = (Split(part.data.numpy()[..., np.newaxis], part.targets.numpy()) for part in parts)
+    return Images(train, test, class_names)
+
+
+READERS: dict[str, Callable[[Path], Images]] = {
+    "cifar10": read_cifar10,
+    "cifar100": read_cifar100,
+    "digits": read_digits,
+    "fashion_mnist": read_fashion_mnist,
+    "mnist": read_mnist,
+}

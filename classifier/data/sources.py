@@ -18,11 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 from classifier.data.registry import DATA_SETS, MANIFEST, PACK, File
-from classifier.params import DataParams
 from classifier.runtime.console import log
 from classifier.runtime.download import (
     SLOW_RATE,
@@ -34,6 +33,9 @@ from classifier.runtime.download import (
 )
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import remove_empty_folders
+
+if TYPE_CHECKING:
+    from classifier.params import DataParams
 
 RAW = Path("data/raw")
 FOLDER_FILES = {Path(PACK), Path(MANIFEST)}
@@ -360,7 +362,7 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def verify_shape(data: DataParams, shape: tuple[int, ...]) -> None:
+def verify_shape(data: "DataParams", shape: tuple[int, ...]) -> None:
     """Check that images of this shape may be those of the data set, as a stage run by hand may find those of another."""
     expected = (data.image_size, data.image_size, 3) if data.name == "folder" else DATA_SETS[data.name].image_shape
     if shape != expected:

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from classifier.params import Fit
 from classifier.runtime.files import atomic_write, read_output
+
+if TYPE_CHECKING:
+    from classifier.params import Fit
 
 MAPPED_FROM = 2**28  # bytes of images from which they are memory-mapped instead of read
 
@@ -61,7 +63,7 @@ class DatasetInfo:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    fit: Fit = "crop"
+    fit: "Fit" = "crop"
 
 
 def save_split(split: Split, path: Path) -> None:

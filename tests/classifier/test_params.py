@@ -78,7 +78,13 @@ def complaint(values: Any) -> str:
         ("train", "patience", -1, "params.yaml: train.patience: should be an integer from 0 to 1000000, got -1"),
         ("train", "class_weights", "x", """params.yaml: train.class_weights: should be 'none' or 'balanced', got "x\""""),
         ("train", "temperature", 2, "params.yaml: train.temperature: should be 'none' or 'validation', got 2"),
-        ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"mnist\""),
+        (
+            "data",
+            "name",
+            "emnist",
+            "params.yaml: data.name: should be 'cifar10', 'cifar100', 'digits', 'fashion_mnist', 'folder' or 'mnist', "
+            'got "emnist" (did you mean mnist?)',
+        ),
         (
             "data",
             "sources",
@@ -102,7 +108,8 @@ def complaint(values: Any) -> str:
             "data",
             "name",
             "CIFAR-10",
-            "params.yaml: data.name: should be 'cifar10', 'digits' or 'folder', got \"CIFAR-10\" (did you mean cifar10?)",
+            "params.yaml: data.name: should be 'cifar10', 'cifar100', 'digits', 'fashion_mnist', 'folder' or 'mnist', "
+            'got "CIFAR-10" (did you mean cifar10?)',
         ),
         ("network", "batch_norm", "yes", 'params.yaml: network.batch_norm: should be true or false, got "yes"'),
         (

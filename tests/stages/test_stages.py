@@ -3,6 +3,7 @@
 import csv
 import errno
 import fcntl
+import gzip
 import importlib
 import io
 import itertools
@@ -24,7 +25,7 @@ import torch
 import yaml
 
 from classifier.params import parse_yaml
-from tests.archives import cifar10_batches, tiny_cifar10
+from tests.archives import accept, cifar10_batches, cifar100_batches, idx, mnist_arrays, pickled, register, tiny_cifar10, write
 from tests.conftest import ROOT, parameters
 
 Change = Callable[[dict[str, Any]], None]
@@ -135,6 +136,32 @@ def without(label: int, *names: str) -> Change:
 
 
 TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("name", ["cifar100", "fashion_mnist"])
+def test_a_hundred_classes_and_grey_images_pass_all_stages(workspace: Workspace, name: str) -> None:
+    from torchvision.datasets import CIFAR100
+
+    if name == "cifar100":
+        contents = pickled(cifar100_batches())
+        accept(workspace.monkeypatch, CIFAR100, contents)
+        files = {f"{CIFAR100.base_folder}/{file}": content for file, content in contents.items()}
+        workspace.values["data"]["validation_fraction"] = 0.5
+    else:
+        files = {f"FashionMNIST/raw/{file}": idx(array) for file, array in mnist_arrays().items()}
+    write(workspace.folder / "source" / name, {f"{file}.gz": gzip.compress(content) for file, content in files.items()})
+    register(workspace.monkeypatch, name, files)
+    workspace.values["data"]["name"] = name
+    workspace.values["evaluate"]["views"] = "shifted"
+    workspace.run(*ALL)
+    assert set(workspace.files()) >= {path for stage in ALL[1:] for path in OUTPUTS[stage]} | {
+        f"data/raw/{file}" for file in files
+    }
+    recall = workspace.json("metrics/test.json")["recall"]
+    with (workspace.folder / "plots/confusion_matrix.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(recall) ** 2
+    assert {row["actual"] for row in rows} == set(recall)
 
 
 def test_a_class_without_a_single_image_is_scored_as_nothing(workspace: Workspace) -> None:

@@ -199,12 +199,47 @@ def test_digits_are_the_same_from_everywhere_and_need_no_network(tmp_path: Path,
     assert contents(tmp_path / "raw") == files
 
 
-def test_cifar10_lies_where_torchvision_looks_for_it_and_its_own_server_comes_last() -> None:
-    from torchvision.datasets import CIFAR10
+def test_the_files_lie_where_torchvision_looks_for_them_and_the_official_server_comes_last() -> None:
+    from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
-    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list] + [CIFAR10.meta["filename"]]
-    assert {file.path for file in DATA_SETS["cifar10"].files} == {f"{CIFAR10.base_folder}/{name}" for name in names}
-    assert DATA_SETS["cifar10"].places[-1] == CIFAR10.url
+    for name, reader in {"cifar10": CIFAR10, "cifar100": CIFAR100}.items():
+        names = [file for file, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
+        assert {file.path for file in DATA_SETS[name].files} == {f"{reader.base_folder}/{file}" for file in names}
+        assert DATA_SETS[name].places[-1] == reader.url
+    for name, reader in {"mnist": MNIST, "fashion_mnist": FashionMNIST}.items():
+        paths = [f"{reader.__name__}/raw/{file.removesuffix('.gz')}" for file, _ in reader.resources]
+        assert sorted(file.path for file in DATA_SETS[name].files) == sorted(paths)
+        assert DATA_SETS[name].places[-1] == reader.mirrors[-1]
+
+
+SAME_NAMES = {"mnist": {"MNIST/raw/train": b"digits"}, "fashion_mnist": {"FashionMNIST/raw/train": b"clothes"}}
+
+
+@pytest.mark.parametrize("name", SAME_NAMES)
+@pytest.mark.parametrize("layout", ["root of torchvision", "the other one bare", "folders", "archive", "url"])
+def test_of_files_with_the_same_name_those_of_the_data_set_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, layout: str
+) -> None:
+    for each, files in SAME_NAMES.items():
+        register(monkeypatch, each, files, (f"https://example.invalid/{each}/",))
+    (other,) = SAME_NAMES.keys() - {name}
+    (own_content,), (other_content,) = SAME_NAMES[name].values(), SAME_NAMES[other].values()
+    everything = SAME_NAMES[other] | SAME_NAMES[name]
+    place = "shared"
+    match layout:
+        case "root of torchvision":
+            write(tmp_path / place, everything)
+        case "the other one bare":
+            write(tmp_path / place, {"train.gz": gzip.compress(other_content), f"{name}/train.gz": gzip.compress(own_content)})
+        case "folders":
+            write(tmp_path / place, {f"{other}/train": other_content, f"{name}/train": own_content})
+        case "archive":
+            place = "both.zip"
+            write(tmp_path, {place: zipped(everything)})
+    with serving({"/train.gz": content(gzip.compress(own_content)), "/train": status(403)}) as address:
+        place = f"{address}/" if layout == "url" else place
+        assert fetch(name, [place], tmp_path / "data/raw", tmp_path) == [place]
+    assert contents(tmp_path / "data/raw") == SAME_NAMES[name]
 
 
 def test_a_place_that_fails_or_has_other_bytes_is_passed_over(search: Search) -> None:
