@@ -38,7 +38,7 @@ def main() -> None:
         from classifier.params import flatten, read_params, read_yaml
         from classifier.results.learning_curve import best_epoch, save_curve
         from classifier.results.table import write_json
-        from classifier.runtime.console import counted, log
+        from classifier.runtime.console import counted, log, log_curve
         from classifier.runtime.files import atomic_outputs
         from classifier.runtime.paths import CODE, checkpoint_file, code_files
         from classifier.training.checkpoints import Checkpoint, fingerprint
@@ -105,6 +105,8 @@ def main() -> None:
             save_curve(training.epochs, place(CURVE))
             write_json(place(METRICS), metrics)
         checkpoint.remove()
+        log_curve("train: training accuracy  ", [epoch.train_accuracy for epoch in training.epochs])
+        log_curve("train: validation accuracy", [epoch.validation_accuracy for epoch in training.epochs])
         log(
             f"train: best epoch {best.epoch} of {done}, validation accuracy {metrics['validation_accuracy']:.4f}, "
             f"{'' if temperature == 1 else f'temperature {temperature:.3f}, '}{seconds:.0f} s; "

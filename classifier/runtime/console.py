@@ -1,12 +1,18 @@
 """Console output: log lines that appear immediately, and progress bars on a terminal."""
 
+import shutil
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Never
 
 from tqdm import tqdm
 
 REDRAW_SECONDS = 0.2
+BARS = "▁▂▃▄▅▆▇█"
+MOST_COLUMNS = 100  # of a curve with its label
 LINE_SECONDS = 30.0  # between two lines of a training run without a terminal
 
 
@@ -33,6 +39,27 @@ def progress_bar(total: int, description: str, unit: str, done: int = 0) -> "tqd
         leave=False,
         dynamic_ncols=True,
     )
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Draw numbers as bars of eight heights, from the smallest to the largest; too many ones as a mean for each bar."""
+    columns = min(len(values), width)
+    bounds = [len(values) * column // columns for column in range(columns + 1)]
+    means = [sum(values[start:end]) / (end - start) for start, end in pairwise(bounds)]
+    low, high = min(means), max(means)
+    return "".join(BARS[round((mean - low) / (high - low or 1) * (len(BARS) - 1))] for mean in means)
+
+
+def log_curve(label: str, values: Sequence[float]) -> None:
+    """Print numbers as a small curve between the first and the last one, on a terminal that can show it."""
+    if not sys.stdout.isatty():
+        return
+    start, end = f"{label} {values[0]:.4f} ", f" {values[-1]:.4f}"
+    width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) - len(start) - len(end)
+    with suppress(UnicodeEncodeError):
+        BARS.encode(sys.stdout.encoding or "ascii")
+        if len(values) > 1 and width > 0:
+            log(start + sparkline(values, width) + end)
 
 
 class TrainingBar:

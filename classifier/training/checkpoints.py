@@ -1,13 +1,15 @@
-"""Checkpoints: the state of a training run in a file, from which it resumes."""
+"""Checkpoints: the state of a training run in a file, from which it resumes, and what those who watch it may read."""
 
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from classifier.networks.tensor_file import load_tensors, save_tensors
+from classifier.results.learning_curve import Epoch, save_curve
+from classifier.results.table import write_json
 from classifier.runtime.console import log
 from classifier.runtime.errors import InputError, is_out_of_memory
 
@@ -40,6 +42,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, fingerprint: Mapping[str, str]) -> None:
         self.path = path
+        self.curve, self.progress = path.with_suffix(".csv"), path.with_suffix(".json")
         self.fingerprint = dict(fingerprint)
         self.seconds = _interval()
         self.saved_at = time.monotonic()
@@ -89,9 +92,15 @@ class Checkpoint:
         save_tensors({"fingerprint": self.fingerprint, "state": state}, self.path)
         self.saved_at = time.monotonic()
 
+    def show(self, epochs: Sequence[Epoch], progress: Mapping[str, float]) -> None:
+        """Write the curve so far and how far the training is, beside the checkpoint, each whole or not at all."""
+        save_curve(epochs, self.curve)
+        write_json(self.progress, {**progress, "process": os.getpid()})
+
     def remove(self) -> None:
-        """Remove the checkpoint, if there is one."""
-        self.path.unlink(missing_ok=True)
+        """Remove the checkpoint and what lies beside it."""
+        for path in (self.path, self.curve, self.progress):
+            path.unlink(missing_ok=True)
 
 
 def _interval() -> float:

@@ -87,7 +87,7 @@ class Training:
         """Train until the training is finished, with a log line after each epoch and a progress bar.
 
         The state is saved whenever the checkpoint is due after a step, at the end, when a stop is requested, and before `load`
-        restarts this process.
+        restarts this process. What those who watch may read is written then, at the start and after each epoch.
 
         Raises
         ------
@@ -103,6 +103,19 @@ class Training:
             done = self._steps_done()
             return (time.perf_counter() - started) / (done - first) * (self.steps_per_epoch * epochs - done)
 
+        def show() -> None:
+            rate = (self._steps_done() - first) / self.steps_per_epoch * len(self.labels) / (time.perf_counter() - started)
+            checkpoint.show(
+                self.epochs,
+                {
+                    "steps": self._steps_done(),
+                    "total_steps": self.steps_per_epoch * epochs,
+                    "epochs": epochs,
+                    "seconds": round(self.seconds, 1),
+                    "images_per_second": round(rate),
+                },
+            )
+
         def after_step(images: int) -> None:
             if bar.advance(images):
                 bar.show(*self.means())
@@ -110,15 +123,18 @@ class Training:
             restarting = load is not None and not stopping and load.should_restart(self.device.threads, seconds_left)
             if stopping or restarting or checkpoint.is_due():
                 checkpoint.save(self.state())
+                show()
             if stopping:
                 raise KeyboardInterrupt
             if load and restarting:
                 bar.close()
                 load.restart(stop_requested)
 
+        show()
         with TrainingBar(epochs, len(self.labels), len(self.epochs) * len(self.labels) + self.seen) as bar:
             while not self.finished:
                 epoch = self.run_epoch(after_step)
+                show()
                 bar.end_epoch()
                 log(
                     f"train: epoch {epoch.epoch}/{epochs}: loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.4f}; "

@@ -4,10 +4,12 @@ import sys
 import pytest
 
 from classifier.runtime import console
-from classifier.runtime.console import TrainingBar, counted, log
+from classifier.runtime.console import TrainingBar, counted, log, log_curve
 
 
 class Terminal(io.StringIO):
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
 
@@ -63,3 +65,33 @@ def test_without_a_terminal_a_short_training_shows_nothing(capsys: pytest.Captur
 @pytest.mark.parametrize(("count", "text"), [(0, "0 epochs"), (1, "1 epoch"), (15, "15 epochs"), (45000, "45,000 epochs")])
 def test_a_count_has_a_noun_in_its_number(count: int, text: str) -> None:
     assert counted(count, "epoch") == text
+
+
+def curve(monkeypatch: pytest.MonkeyPatch, values: list[float], columns: int = 80, encoding: str = "utf-8") -> str:
+    """What `log_curve` prints on a terminal of this width."""
+    terminal = type("Console", (Terminal,), {"encoding": encoding})()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    log_curve("accuracy", values)
+    return str(terminal.getvalue())
+
+
+def test_a_curve_on_a_terminal_rises_from_its_smallest_to_its_largest_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert curve(monkeypatch, [0.1, 0.2, 0.3, 0.8]) == "accuracy 0.1000 ▁▂▃█ 0.8000\n"
+    assert curve(monkeypatch, [0.5, 0.5]) == "accuracy 0.5000 ▁▁ 0.5000\n"
+
+
+def test_a_curve_of_many_values_fits_into_a_narrow_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = curve(monkeypatch, [value / 1000 for value in range(1000)], columns=31)
+    assert line == "accuracy 0.0000 ▁▂▃▄▅▆▇█ 0.9990\n"
+    assert curve(monkeypatch, [0.0, 1.0], columns=20) == ""
+
+
+def test_a_curve_is_left_out_where_it_cannot_be_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert curve(monkeypatch, [0.5]) == "", "a single value"
+    assert curve(monkeypatch, [0.0, 1.0], encoding="ascii") == ""
+    monkeypatch.undo()
+    log_curve("accuracy", [0.0, 1.0])
+    assert capsys.readouterr().out == "", "no terminal"

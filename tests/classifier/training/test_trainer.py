@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import io
+import json
 import os
 import signal
 from contextlib import suppress
@@ -17,7 +18,7 @@ from classifier.networks.build import build_network, fit_whitening
 from classifier.networks.device import Device
 from classifier.networks.inference import predict
 from classifier.params import AugmentationParams, NetworkParams, TrainParams
-from classifier.results.learning_curve import best_epoch
+from classifier.results.learning_curve import best_epoch, load_curve
 from classifier.runtime.errors import InputError
 from classifier.runtime.stage import deferred_signals
 from classifier.training import trainer
@@ -442,6 +443,28 @@ def test_the_state_is_saved_after_the_step_in_which_it_is_due_and_at_the_end(
     monkeypatch.setattr(checkpoint, "save", lambda state: saved_at.append(len(state["epochs"]) * 2 + state["epoch_step"]))
     training.run(checkpoint, never)
     assert saved_at == [3, 4, 6]
+
+
+def test_those_who_watch_find_the_curve_so_far_and_the_steps_beside_the_checkpoint(checkpoint: Checkpoint) -> None:
+    training = start(dataclasses.replace(PARAMS, epochs=3))
+    seen: list[tuple[int, int, int]] = []
+
+    def stop_requested() -> bool:
+        progress = json.loads(checkpoint.progress.read_text())
+        assert progress["process"] == os.getpid()
+        assert (progress["total_steps"], progress["epochs"]) == (training.steps_per_epoch * 3, 3)
+        seen.append((len(checkpoint.curve.read_text().splitlines()) - 1, progress["steps"], progress["images_per_second"]))
+        return False
+
+    training.run(checkpoint, stop_requested)
+    epochs = [epochs for epochs, _, _ in seen]
+    assert epochs == sorted(epochs)
+    assert set(epochs) == {0, 1, 2}
+    assert {steps for _, steps, _ in seen} == {number * training.steps_per_epoch for number in (0, 1, 2)}
+    assert all(rate > 0 for epochs, _, rate in seen if epochs)
+    assert load_curve(checkpoint.curve)[-1].epoch == 3
+    checkpoint.remove()
+    assert not [*checkpoint.path.parent.iterdir()]
 
 
 def test_the_seconds_of_a_resumed_run_include_those_before(checkpoint: Checkpoint) -> None:
