@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -208,13 +209,15 @@ def read_weights(path: Path, name: str, design: str) -> Pretrained:
             with zipfile.ZipFile(path) as archive:
                 if damaged := archive.testzip():
                     raise ValueError(f"wrong checksum of {damaged}")  # noqa: TRY301
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # as of a pickle, which is refused in the next moment
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise exceptions of many types
         if is_out_of_memory(error) or is_of_the_system(error):
             raise
         problem = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise InputError(
             f"params.yaml: network.pretrained: {name}: not a file of weights that loads without running code of it ({problem})"
+            "; fetch it again, or save the state_dict of its model alone"
         ) from None
     if isinstance(content, dict) and {"settings", "weights"} <= content.keys():
         return _from_model_file(content, name, design)
@@ -271,7 +274,9 @@ def _copy(location: str, target: Path, root: Path) -> None:
 
 def _opened(path: Path, root: Path) -> IO[bytes]:
     if path.resolve() == (root / OUTPUT).resolve():
-        raise PlaceError(f"the pipeline writes this file: name a copy of it, as made by cp {OUTPUT} data/archives/")
+        raise PlaceError(
+            f"the pipeline writes this file: name a copy of it, as made by mkdir -p data/archives && cp {OUTPUT} data/archives/"
+        )
     try:
         return path.open("rb")
     except OSError as error:

@@ -183,7 +183,7 @@ def test_what_is_no_file_of_weights_is_refused_in_one_line(tmp_path: Path, monke
         "damaged.pt": "damaged.pt: not a file of weights",
         "list.pt": "list.pt: holds no weights by their names",
         "old.pt": "old.pt: a model file of another version of the program",
-        "models/classifier.pt": "name a copy of it, as made by cp models/classifier.pt data/archives/",
+        "models/classifier.pt": "as made by mkdir -p data/archives && cp models/classifier.pt data/archives/",
         "package://no-such-package/a.pt": "package no-such-package is not installed",
     }
     for location, line in lines.items():
@@ -194,16 +194,20 @@ def test_what_is_no_file_of_weights_is_refused_in_one_line(tmp_path: Path, monke
     assert "network.design: should be the design of torchvision" in refusal(path.name, "study", tmp_path)
 
 
-def test_weights_that_would_run_code_are_refused_and_do_not_run(tmp_path: Path) -> None:
+def test_weights_that_would_run_code_are_refused_and_do_not_run(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     class Malicious:
         def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.mkdir, (tmp_path / "was run",)
 
     torch.save({"conv.weight": Malicious()}, tmp_path / "torch.pt")
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"conv.weight": Malicious()}, protocol=2))
-    for name in ("torch.pt", "pickle.pt"):
+    names = ["torch.pt"]
+    for protocol in (2, pickle.DEFAULT_PROTOCOL):
+        names.append(f"pickle-{protocol}.pt")
+        (tmp_path / names[-1]).write_bytes(pickle.dumps({"conv.weight": Malicious()}, protocol))
+    for name in names:
         assert "loads without running code of it" in refusal(name, "resnet18", tmp_path)
     assert not (tmp_path / "was run").exists()
+    assert not recwarn, "one line is enough"
 
 
 def test_a_file_at_a_url_is_downloaded_afresh_and_without_a_network_none_is_needed(tmp_path: Path) -> None:
