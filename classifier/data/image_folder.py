@@ -34,7 +34,8 @@ from classifier.runtime.errors import InputError
 # What Pillow may open: no format for which it starts another program (EPS) or reads other files.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 WHITE = (255, 255, 255, 255)
-TASK_SIZE = 32  # images that a process decodes at a time
+TASK_SIZE = 32  # images that a process decodes at a time at most ...
+TASK_BYTES = 2**20  # ... and bytes of the result, which bound the memory
 POOLED = 200  # images from which several processes are worth their start
 NAMED = 5  # of unreadable images, in one line
 Places = list[tuple[int, int, str]]  # start, size and SHA-256 of files in a pack
@@ -68,7 +69,6 @@ def read_image(source: Path | IO[bytes]) -> Image.Image:
     UnreadableImage
         When it is no image that Pillow can decode, a part is missing, or it has more pixels than Pillow admits.
     """
-    Image.init()  # registers the formats, once
     try:
         with warnings.catch_warnings():
             Image.init()  # registers the formats, once
@@ -262,12 +262,13 @@ def decode_pack(
         When the pack has other bytes than its manifest says.
     """
     ends = np.cumsum([file.size for file in manifest]).tolist()
+    count = max(1, min(TASK_SIZE, TASK_BYTES // (3 * size**2)))
     tasks = (
         [
             (ends[index] - manifest[index].size, manifest[index].size, manifest[index].sha256)
-            for index in order[start : start + TASK_SIZE]
+            for index in order[start : start + count]
         ]
-        for start in range(0, len(order), TASK_SIZE)
+        for start in range(0, len(order), count)
     )
     decode = partial(_decode_task, pack, size, fit)
     processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
