@@ -81,7 +81,7 @@ class Division:
     labels
         int64 [N], indices into the class names.
     order
-        int64 [N], the images in an order that has nothing to do with their names.
+        int64 [N] or less, the images in an order that has nothing to do with their names.
     layout
         `classes` or `splits`.
     moved
@@ -225,12 +225,12 @@ def parse_manifest(text: str) -> list[ImageFile]:
     return [ImageFile(*values) for values in json.loads(text)]
 
 
-def divide(manifest: Sequence[ImageFile], data: DataParams) -> Division:
+def divide(manifest: Sequence[ImageFile], data: DataParams, left_out: Collection[int] = frozenset()) -> Division:
     """Give every image its class and its split.
 
     Which split an image falls into follows from its bytes and `data.seed`, not from its place in a list: adding images moves
     no other one, and equal files stay together. The fractions hold on average. Only where the hash leaves a split of a class
-    empty is one image moved there.
+    empty is one image moved there. Those that are left out (indices) fill no split, and are not in `order`.
 
     Raises
     ------
@@ -256,16 +256,17 @@ def divide(manifest: Sequence[ImageFile], data: DataParams) -> Division:
     moved: list[tuple[str, str, str]] = []
     pools: dict[str, list[int]] = defaultdict(list)
     for index, (name, split) in enumerate(zip(classes, given, strict=True)):
-        if split == "train":
+        if split == "train" and index not in left_out:
             pools[name].append(index)
     for name in class_names:
         moved += _fill_empty_splits(name, pools[name], splits, carved, manifest, shares)
     present = set(zip(classes, splits, strict=True))
+    order = np.lexsort([shares])
     return Division(
         class_names=tuple(class_names),
         splits=np.array([SPLITS.index(split) for split in splits]),
         labels=np.searchsorted(class_names, classes).astype(np.int64),
-        order=np.lexsort([shares]),
+        order=order[~np.isin(order, list(left_out))],
         layout=layout,
         moved=tuple(moved),
         lacking=tuple((name, split) for name in class_names for split in SPLITS if (name, split) not in present),
@@ -346,10 +347,7 @@ def describe(
     """
     found = "train, validation and test folders" if division.layout == "splits" else "a folder for each class"
     lines = [f"{found}, {_counted(len(division.class_names), 'class', 'classes')}, {_counted(len(manifest), 'image')}"]
-    lines += [
-        f"the class {name} is so small that no image fell into the {split} split by its hash: {shown(image)} is moved there"
-        for name, image, split in division.moved
-    ]
+    lines += moved_lines(division)
     lines += [f"the class {name} has no image in the {split} split" for name, split in division.lacking]
     if previous:
         then = {file.sha256: SPLITS[split] for file, split in zip(before, previous.splits, strict=True)}
@@ -358,6 +356,14 @@ def describe(
             if old != SPLITS[split]:
                 lines.append(f"{shown(file.name)} was in the {old} split, and is now in the {SPLITS[split]} split")
     return lines
+
+
+def moved_lines(division: Division) -> list[str]:
+    """Return what is to be said of images that were moved into an empty split."""
+    return [
+        f"the class {name} is so small that no image fell into the {split} split by its hash: {shown(image)} is moved there"
+        for name, image, split in division.moved
+    ]
 
 
 def download_folder(data: DataParams, root: Path, raw: Path) -> None:
