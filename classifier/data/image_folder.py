@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from classifier.data.image_pack import SPLITS, Division, ImageFile, divide, read_manifest, shown
+from classifier.data.image_pack import SPLITS, Division, ImageFile, divide, moved_lines, read_manifest, shown
 from classifier.data.partition import count_values, statistics_of
 from classifier.data.registry import PACK
 from classifier.data.split import DatasetInfo, SplitWriter
@@ -34,7 +35,8 @@ from classifier.runtime.errors import InputError
 # What Pillow may open: no format for which it starts another program (EPS) or reads other files.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 WHITE = (255, 255, 255, 255)
-TASK_SIZE = 32  # images that a process decodes at a time
+TASK_SIZE = 32  # images that a process decodes at a time at most ...
+TASK_BYTES = 2**20  # ... and bytes of the result, which bound the memory
 POOLED = 200  # images from which several processes are worth their start
 NAMED = 5  # of unreadable images, in one line
 Places = list[tuple[int, int, str]]  # start, size and SHA-256 of files in a pack
@@ -68,7 +70,6 @@ def read_image(source: Path | IO[bytes]) -> Image.Image:
     UnreadableImage
         When it is no image that Pillow can decode, a part is missing, or it has more pixels than Pillow admits.
     """
-    Image.init()  # registers the formats, once
     try:
         with warnings.catch_warnings():
             Image.init()  # registers the formats, once
@@ -179,30 +180,74 @@ def write_splits(
     """
     manifest = read_manifest(raw)
     division = divide(manifest, data)
+    written = _write(raw / PACK, manifest, division, data, paths, advance, processes)
+    lines = _unreadable_lines(written.unreadable, manifest, data)
+    if lines:
+        _check_classes(division, written.labels)
+        again = divide(manifest, data, written.unreadable)
+        if (again.splits != division.splits)[again.order].any():  # in a small class, another image is moved
+            division = again
+            lines += moved_lines(division)
+            written = _write(raw / PACK, manifest, division, data, paths, lambda _: None, processes)
+    lines += _equal_lines(written.equal, division.splits.tolist(), manifest, data)
+    for split, labels in zip(SPLITS, written.labels, strict=True):
+        if not labels:
+            raise InputError(f"the {split} split has no image that can be decoded")
+    info = DatasetInfo(division.class_names, *statistics_of(written.values), data.fit)
+    return info, [len(labels) for labels in written.labels], lines
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What was written.
+
+    labels
+        Of the images of each split.
+    values
+        int64 [3, 256], how often each value occurs in each channel of the training images.
+    equal
+        Indices of the images whose pixels are equal.
+    unreadable
+        Why an image cannot be decoded, by its index.
+    """
+
+    labels: list[list[int]]
+    values: NDArray[np.int64]
+    equal: list[list[int]]
+    unreadable: dict[int, str]
+
+
+def _write(
+    pack: Path,
+    manifest: Sequence[ImageFile],
+    division: Division,
+    data: DataParams,
+    paths: Mapping[str, Path],
+    advance: Callable[[int], object],
+    processes: int | None,
+) -> _Written:
     shape = (data.image_size, data.image_size, 3)
     order, splits, labels = division.order.tolist(), division.splits.tolist(), division.labels.tolist()
     values = np.zeros((3, 256), np.int64)
-    unreadable: list[str] = []
+    unreadable: dict[int, str] = {}
     seen: dict[bytes, list[int]] = defaultdict(list)  # images by a hash of their pixels
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(paths[name], shape, division, manifest, number)) for number, name in enumerate(SPLITS)
         ]
-        decoded = decode_pack(raw / PACK, manifest, order, data.image_size, data.fit, processes)
+        decoded = decode_pack(pack, manifest, order, data.image_size, data.fit, processes)
         for index, image in zip(order, decoded, strict=True):
             if isinstance(image, str):
-                unreadable.append(f"{shown(manifest[index].name)} ({image})")
-                log(f"preprocess: cannot decode {unreadable[-1]}")
+                unreadable[index] = image
+                log(f"preprocess: cannot decode {shown(manifest[index].name)} ({image})")
             else:
                 seen[hashlib.blake2b(image.data, digest_size=16).digest()].append(index)
                 if SPLITS[splits[index]] == "train":
                     count_values(image, values)
                 writers[splits[index]].append(image, labels[index], manifest[index].name)
             advance(1)
-        lines = _unreadable_lines(unreadable, len(manifest), data) + _equal_lines(seen.values(), splits, manifest, data)
-        counts = [len(writer.labels) for writer in writers]
-        _check_classes(division, [writer.labels for writer in writers])
-    return DatasetInfo(division.class_names, *statistics_of(values), data.fit), counts, lines
+    equal = [group for group in seen.values() if len(group) > 1]
+    return _Written([writer.labels for writer in writers], values, equal, unreadable)
 
 
 def _writer(
@@ -212,11 +257,12 @@ def _writer(
     return SplitWriter(path, shape, division.labels[chosen], [manifest[index].name for index in chosen])
 
 
-def _unreadable_lines(unreadable: Sequence[str], count: int, data: DataParams) -> list[str]:
+def _unreadable_lines(unreadable: Mapping[int, str], manifest: Sequence[ImageFile], data: DataParams) -> list[str]:
     if not unreadable:
         return []
-    named = ", ".join(unreadable[:NAMED]) + (f" and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else "")
-    line = f"{len(unreadable):,} of {count:,} images cannot be decoded: {named}"
+    names = [f"{shown(manifest[index].name)} ({reason})" for index, reason in sorted(unreadable.items())]
+    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    line = f"{len(names):,} of {len(manifest):,} images cannot be decoded: {named}"
     if data.unreadable == "stop":
         raise InputError(
             f"{line}; convert them to JPEG or PNG (as HEIC of phones), or remove them, or leave them out: data.unreadable: skip"
@@ -238,12 +284,9 @@ def _equal_lines(
 
 
 def _check_classes(division: Division, labels: Sequence[Sequence[int]]) -> None:
-    """Check that what was skipped leaves every class with training images, and every split with images."""
-    if lost := set(range(len(division.class_names))) - set(labels[0]):
-        raise InputError(f"the class {division.class_names[min(lost)]} has no training image that can be decoded")
-    for split, found in zip(SPLITS, labels, strict=True):
-        if not found:
-            raise InputError(f"the {split} split has no image that can be decoded")
+    """Check that what was skipped leaves every class with images."""
+    if lost := set(range(len(division.class_names))).difference(*labels):
+        raise InputError(f"the class {division.class_names[min(lost)]} has no image that can be decoded")
 
 
 def decode_pack(
@@ -262,12 +305,13 @@ def decode_pack(
         When the pack has other bytes than its manifest says.
     """
     ends = np.cumsum([file.size for file in manifest]).tolist()
+    count = max(1, min(TASK_SIZE, TASK_BYTES // (3 * size**2)))
     tasks = (
         [
             (ends[index] - manifest[index].size, manifest[index].size, manifest[index].sha256)
-            for index in order[start : start + TASK_SIZE]
+            for index in order[start : start + count]
         ]
-        for start in range(0, len(order), TASK_SIZE)
+        for start in range(0, len(order), count)
     )
     decode = partial(_decode_task, pack, size, fit)
     processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -11,10 +11,11 @@ import os
 import time
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ SUFFIXES = {
 IGNORED = {"thumbs.db", "__macosx"}  # besides hidden files and folders
 BLOCK = 2**20  # bytes
 NAMED = 5  # of many files or classes, in one line
+Stamp = list[int | str]  # size and times of a file
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed so recently may change again without another time
 
 
@@ -79,7 +81,7 @@ class Division:
     labels
         int64 [N], indices into the class names.
     order
-        int64 [N], the images in an order that has nothing to do with their names.
+        int64 [N] or less, the images in an order that has nothing to do with their names.
     layout
         `classes` or `splits`.
     moved
@@ -223,12 +225,12 @@ def parse_manifest(text: str) -> list[ImageFile]:
     return [ImageFile(*values) for values in json.loads(text)]
 
 
-def divide(manifest: Sequence[ImageFile], data: DataParams) -> Division:
+def divide(manifest: Sequence[ImageFile], data: DataParams, left_out: Collection[int] = frozenset()) -> Division:
     """Give every image its class and its split.
 
     Which split an image falls into follows from its bytes and `data.seed`, not from its place in a list: adding images moves
     no other one, and equal files stay together. The fractions hold on average. Only where the hash leaves a split of a class
-    empty is one image moved there.
+    empty is one image moved there. Those that are left out (indices) fill no split, and are not in `order`.
 
     Raises
     ------
@@ -254,16 +256,17 @@ def divide(manifest: Sequence[ImageFile], data: DataParams) -> Division:
     moved: list[tuple[str, str, str]] = []
     pools: dict[str, list[int]] = defaultdict(list)
     for index, (name, split) in enumerate(zip(classes, given, strict=True)):
-        if split == "train":
+        if split == "train" and index not in left_out:
             pools[name].append(index)
     for name in class_names:
         moved += _fill_empty_splits(name, pools[name], splits, carved, manifest, shares)
     present = set(zip(classes, splits, strict=True))
+    order = np.lexsort([shares])
     return Division(
         class_names=tuple(class_names),
         splits=np.array([SPLITS.index(split) for split in splits]),
         labels=np.searchsorted(class_names, classes).astype(np.int64),
-        order=np.lexsort([shares]),
+        order=order[~np.isin(order, list(left_out))],
         layout=layout,
         moved=tuple(moved),
         lacking=tuple((name, split) for name in class_names for split in SPLITS if (name, split) not in present),
@@ -344,10 +347,7 @@ def describe(
     """
     found = "train, validation and test folders" if division.layout == "splits" else "a folder for each class"
     lines = [f"{found}, {_counted(len(division.class_names), 'class', 'classes')}, {_counted(len(manifest), 'image')}"]
-    lines += [
-        f"the class {name} is so small that no image fell into the {split} split by its hash: {shown(image)} is moved there"
-        for name, image, split in division.moved
-    ]
+    lines += moved_lines(division)
     lines += [f"the class {name} has no image in the {split} split" for name, split in division.lacking]
     if previous:
         then = {file.sha256: SPLITS[split] for file, split in zip(before, previous.splits, strict=True)}
@@ -356,6 +356,14 @@ def describe(
             if old != SPLITS[split]:
                 lines.append(f"{shown(file.name)} was in the {old} split, and is now in the {SPLITS[split]} split")
     return lines
+
+
+def moved_lines(division: Division) -> list[str]:
+    """Return what is to be said of images that were moved into an empty split."""
+    return [
+        f"the class {name} is so small that no image fell into the {split} split by its hash: {shown(image)} is moved there"
+        for name, image, split in division.moved
+    ]
 
 
 def download_folder(data: DataParams, root: Path, raw: Path) -> None:
@@ -371,7 +379,8 @@ def download_folder(data: DataParams, root: Path, raw: Path) -> None:
     folder = image_folder(data.folder, root)
     listing = scan(folder)
     check_listing(listing, folder, data)
-    size = sum((folder / name).stat().st_size for name in listing.names)
+    stamps = [stamp_of(folder / name) for name in listing.names]
+    size = sum(int(stamp[0]) for stamp in stamps)
     raw.parent.mkdir(parents=True, exist_ok=True)
     if lack := lack_of_space(raw.parent, 2 * (size + len(listing.names) * data.image_size**2 * 3)):
         raise OSError(errno.ENOSPC, f"{lack} for the packed images, the processed ones and the copies that DVC keeps", str(raw))
@@ -392,54 +401,76 @@ def download_folder(data: DataParams, root: Path, raw: Path) -> None:
         log(f"download: {_counted(sum(listing.others.values()), 'file')} without an image's extension left out ({kinds})")
     if listing.broken:
         log(f"download: {_some(listing.broken)}: no file, or a link that leads nowhere; left out")
-    times.remember(folder, manifest)
+    times.remember_pack(folder, manifest, stamps)
     times.write()
     log(f"download: packed {_counted(len(manifest), 'image')} of {folder}, {size / 1e6:,.1f} MB, in {raw}")
 
 
 @dataclass
 class Times:
-    """Sizes, times and checksums of files in folders, remembered so that unchanged files need not be read again."""
+    """What is remembered of folders of images, in a file.
+
+    known
+        Size, times and SHA-256 of each file by name, by folder, so that unchanged files need not be read again.
+    packed
+        Name, size and SHA-256 of each file that was packed last, by folder.
+    """
 
     path: Path
     known: dict[str, dict[str, list[int | str]]] = field(default_factory=dict)
+    packed: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> "Times":
         """Read what was remembered; a missing or damaged file is as good as an empty one."""
         path = root / TIMES
-        with suppress(OSError, ValueError, AttributeError):
-            return cls(path, dict(json.loads(path.read_text(encoding="ascii")).items()))
+        with suppress(OSError, ValueError, AttributeError, TypeError, KeyError):
+            content = json.loads(path.read_text(encoding="ascii"))
+            return cls(path, dict(content["known"].items()), dict(content["packed"].items()))
         return cls(path)
 
     def write(self) -> None:
         """Write what is remembered of folders that still exist."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        gone = {folder for folder in {*self.known, *self.packed} if not Path(folder).is_dir()}
+        content = {"known": _without(self.known, gone), "packed": _without(self.packed, gone)}
         with atomic_write(self.path) as temporary:
-            known = {folder: files for folder, files in self.known.items() if Path(folder).is_dir()}
-            temporary.write_text(json.dumps(known), encoding="ascii")
+            temporary.write_text(json.dumps(content), encoding="ascii")
 
     def manifest(self, folder: Path) -> list[ImageFile]:
-        """Return the files of a folder as they were remembered last."""
-        files = self.known.get(str(folder.resolve()), {})
-        return [ImageFile(name, int(values[0]), str(values[-1])) for name, values in sorted(files.items())]
+        """Return the files of a folder as they were packed last."""
+        return [ImageFile(*values) for values in self.packed.get(str(folder.resolve()), [])]
 
-    def remember(self, folder: Path, manifest: Iterable[ImageFile]) -> None:
-        """Remember the files of a folder that was just read."""
+    def remember_pack(self, folder: Path, manifest: Sequence[ImageFile], stamps: Sequence[Stamp]) -> None:
+        """Remember the files of a folder that were packed, with their stamps from before that."""
+        self.packed[str(folder.resolve())] = [astuple(file) for file in manifest]
+        self._remember(folder, manifest, stamps)
+
+    def current(self, folder: Path, names: Sequence[str]) -> list[ImageFile]:
+        """Return the files of a folder as they are now; those with the size and the times remembered are not read."""
+        known = self.known.get(str(folder.resolve()), {})
+        stamps, files = [stamp_of(folder / name) for name in names], []
+        for name, stamp in zip(names, stamps, strict=True):
+            *then, checksum = known.get(name, [""])
+            if then != stamp:
+                with (folder / name).open("rb") as file:
+                    checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            files.append(ImageFile(name, int(stamp[0]), str(checksum)))
+        self._remember(folder, files, stamps)
+        return files
+
+    def _remember(self, folder: Path, files: Sequence[ImageFile], stamps: Sequence[Stamp]) -> None:
         self.known[str(folder.resolve())] = {
-            file.name: [*_stamp(folder / file.name), file.sha256] for file in manifest if (folder / file.name).is_file()
+            file.name: [*stamp, file.sha256] for file, stamp in zip(files, stamps, strict=True)
         }
 
-    def sha256(self, folder: Path, name: str) -> str:
-        """Return the SHA-256 of a file, which is read unless its size and times are those that were remembered."""
-        values = self.known.get(str(folder.resolve()), {}).get(name, [])
-        if values and values[:-1] == _stamp(folder / name):
-            return str(values[-1])
-        with (folder / name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+
+def _without(folders: Mapping[str, Any], gone: Collection[str]) -> dict[str, Any]:
+    return {folder: files for folder, files in folders.items() if folder not in gone}
 
 
-def _stamp(path: Path) -> list[int | str]:
+def stamp_of(path: Path) -> Stamp:
+    """Return size and times of a file; those of one that changed just now equal no others."""
     status = path.stat()
     settled = max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - SETTLED
     return [status.st_size, status.st_mtime_ns if settled else -1, status.st_ctime_ns if settled else -time.time_ns()]
@@ -454,9 +485,8 @@ def changes(folder: Path, manifest: Sequence[ImageFile], times: Times) -> str:
         When a file or a folder cannot be read.
     """
     recorded = {file.name: file.sha256 for file in manifest}
-    names = set(scan(folder).names)
-    current = [ImageFile(name, (folder / name).stat().st_size, times.sha256(folder, name)) for name in sorted(names)]
-    times.remember(folder, current)
+    current = times.current(folder, scan(folder).names)
+    names = {file.name for file in current}
     counts = {
         "added": len(names - recorded.keys()),
         "removed": len(recorded.keys() - names),

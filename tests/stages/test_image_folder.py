@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier.data.image_pack import Times, changes
 from classifier.data.split import load_split
 from classifier.networks.model_file import load_model
 from tests.stages.test_stages import ALL, OUTPUTS, Workspace
@@ -71,6 +72,24 @@ def test_memory_mapped_splits_train_to_the_same_bytes(workspace: Workspace, monk
     now = workspace.results()
     for name in ("models/classifier.pt", "plots/learning_curve.csv", "data/predictions.npz", "data/mistakes.npz"):
         assert now[name] == before[name], name
+
+
+def test_an_image_in_another_split_than_before_is_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = workspace.folder / "my photos"
+    for path in folder.rglob("photo *.png"):
+        if path.name not in {"photo 0.png", "photo 1.png", "photo 2.png"}:
+            path.unlink()
+    workspace.run("download")
+    assert "is so small that no image fell into" in capsys.readouterr().out, "or the test shows nothing"
+    photos(workspace.folder / "more", 40, "cat", "dog", "猫")
+    for path in (workspace.folder / "more").rglob("*.png"):
+        path.rename(folder / path.parent.name / f"more {path.name}")
+    changes(folder, [], times := Times.read(workspace.folder))  # as make repro does first
+    times.write()
+    workspace.run("download")
+    moved = [line for line in capsys.readouterr().out.splitlines() if " was in the " in line]
+    assert moved
+    assert all("/photo " in line for line in moved)
 
 
 def unreadable(folder: Path) -> None:

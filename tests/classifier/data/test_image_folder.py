@@ -306,12 +306,25 @@ def test_unreadable_images_are_named_and_stop_or_are_left_out(tmp_path: Path, da
     assert info.class_names == ("cat", "dog")
 
 
+def test_images_that_can_be_decoded_fill_the_splits_of_a_small_class(tmp_path: Path, data: DataParams) -> None:
+    photos(tmp_path / "images", 4, "cat", "dog")
+    for number in range(60):
+        (tmp_path / f"images/cat/broken {number}.jpg").write_text(f"no image {number}")
+    info, counts, lines = split_folder(tmp_path / "images", dataclasses.replace(data, unreadable="skip"))
+    assert sum(counts) == 8
+    assert "the class cat is so small" in lines[1]
+    for name in SPLITS:
+        split = load_split(tmp_path / name)
+        assert {info.class_names[label] for label in split.labels} == {"cat", "dog"}
+        assert all(file.startswith(info.class_names[label]) for file, label in zip(split.files, split.labels, strict=True))
+
+
 def test_a_class_of_unreadable_images_is_one_line(tmp_path: Path, data: DataParams) -> None:
     photos(tmp_path / "images", 30, "cat", "dog")
     (tmp_path / "images/bird").mkdir()
     for number in range(5):
         (tmp_path / f"images/bird/{number}.jpg").write_text(f"no image {number}")
-    with pytest.raises(InputError, match="the class bird has no training image that can be decoded"):
+    with pytest.raises(InputError, match="the class bird has no image that can be decoded"):
         split_folder(tmp_path / "images", dataclasses.replace(data, unreadable="skip"))
 
 
