@@ -17,7 +17,7 @@ import pytest
 from classifier.runtime.errors import InputError
 from tests import preloaded
 from tests.conftest import ROOT, parameters
-from tools import table
+from tools import table, variant
 from tools.experiments import dvc, git
 from tools.preflight import (
     check_experiments,
@@ -268,7 +268,9 @@ def test_an_experiment_killed_as_it_started_is_not_run_by_the_next_one() -> None
     assert "'killed-pending'" not in dvc("exp", "run", "--temp", "--name", "second")
 
 
-def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_lists_experiments_that_a_killed_one_would_hide(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
     old = git("rev-parse", "HEAD")
     commit("Next")
@@ -276,6 +278,7 @@ def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest
     dvc("exp", "save", "--name", "mine")
     git("update-ref", "refs/exps/exec/EXEC_BASELINE", old)
     assert "mine" not in dvc("exp", "list"), "or this test shows nothing"
+    monkeypatch.setattr(sys, "argv", ["table"])
     table.main()
     printed = capsys.readouterr().out
     assert re.match("table: removed refs/exps/exec/EXEC_BASELINE, .*left by an experiment that was killed\n", printed)
@@ -355,6 +358,22 @@ def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) 
     assert git("for-each-ref", "refs/exps/exec")
 
 
+def test_of_another_user_only_a_dvc_that_holds_the_lock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cwd(process: psutil.Process) -> str:
+        raise psutil.AccessDenied(process.pid)
+
+    lock = Path(".dvc/tmp/rwlock")
+    held = json.dumps({"write": {str(Path("one").absolute()): {"pid": 0, "cmd": "dvc repro"}}})
+    monkeypatch.setattr(psutil.Process, "cwd", cwd)
+    removed = [f"removed {lock}, left by a run that was killed or by a full disk"]
+    for arguments, lines in {"dvc repro": [], "sleep": removed}.items():
+        with process_like(arguments) as process:
+            assert running("dvc") == []
+            lock.write_text(held.replace('"pid": 0', f'"pid": {process.pid}'))
+            assert repair() == lines
+            assert lock.exists() == (not lines)
+
+
 def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
     with process_like("dvc repro", tmp_path):
         assert running("dvc") == []
@@ -385,9 +404,20 @@ def test_a_script_run_by_its_path_is_one_line(command: list[str]) -> None:
     assert re.fullmatch(r"run it as a module, .*: python -m \w+\.\w+\n", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("option", ["--export", "--compare"])
-def test_a_destination_that_is_a_file_is_refused_before_any_work(option: str) -> None:
-    command = [PYTHON, "-m", "tools.variant", "digits", option, "README.md"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"variant: README.md: \S+README.md is a file, and should be a folder\n", done.stderr)
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--export params.yaml", r"params.yaml/metrics: \S+params.yaml is no folder: name another one, or remove it"),
+        ("--export results", r"results/plots: \S+results/plots is no folder: name another one, or remove it"),
+        ("--compare params.yaml", r"params.yaml: \S+params.yaml is no folder: name another one, or remove it"),
+        ("--jobs 0", "--jobs 0: should be 1 or more"),
+    ],
+)
+def test_a_command_line_that_cannot_work_is_refused_before_any_work(
+    arguments: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("results").mkdir()
+    Path("results/plots").touch()
+    monkeypatch.setattr(sys, "argv", ["variant", "digits", *arguments.split()])
+    with refused(line):
+        variant.main()
