@@ -31,7 +31,7 @@ variant: setup ## run a variant as an experiment: make variant NAME=digits
 	@$(RUN) tools.variant $(or $(NAME),--help)
 
 study: setup ## run the study's three designs and compare them (SEEDS="0 1 2", JOBS=2 at a time, OUTPUT=FOLDER)
-	@$(RUN) tools.variant $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1) --compare $(or $(OUTPUT),comparison)
+	@$(RUN) tools.variant $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1) --compare "$(or $(OUTPUT),comparison)"
 
 published: setup ## make the published results of the study experiments on this commit
 	@$(RUN) tools.publish --restore
@@ -43,7 +43,7 @@ plots: setup ## write the page of plots and say where it is
 	@$(RUN) dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
 
 bench: setup ## compare the speed with a conventional training loop, in three minutes (FULL=1: everything, with medians, some hours)
-	@$(RUN) dvc repro --quiet preprocess
+	@$(RUN) tools.repro --quiet preprocess
 	@$(RUN) benchmarks.run $(if $(FULL),--full --runs 3)
 
 test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the slow ones instead)

@@ -2,11 +2,13 @@
 
 import sys
 
+from classifier.runtime.errors import excepthook
 from classifier.runtime.streams import prepare_streams
 
 WARM_UP = 20  # steps before the measurement of images per second starts
 
 prepare_streams()  # here, so that no benchmark forgets it
+sys.excepthook = excepthook
 
 
 def peak_megabytes() -> float:

@@ -1,9 +1,9 @@
 """Measure the speed of training beside busy processes, with constant spin counts of OpenMP and with that of the train stage.
 
 To be run on a machine that is otherwise idle, after `dvc repro preprocess` on CIFAR-10. A measurement is the train stage of a
-variant on some images in a temporary folder, alternating between the counts, beside 0, 1 and 2 busy processes. The stage keeps
-a count that is set, so 300000 (what libgomp takes by default) is the speed without adaptation; `ours` is the count that the
-stage chooses. Prints every measurement and a table of medians, in images per second.
+variant on some images in a temporary folder, in alternating order of the counts, beside 0, 1 and 2 busy processes. The stage
+keeps a count that is set, so 300000 (what libgomp takes by default) is the speed without adaptation; `ours` is the count that
+the stage chooses. Prints every measurement and a table of medians, in images per second.
 
   python -m benchmarks.load
   python -m benchmarks.load --variant speedrun --images 22500 --runs 5
@@ -51,9 +51,9 @@ def main() -> None:
     speeds: dict[tuple[str, int], list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), arguments.variant, arguments.images, arguments.epochs)
-        for _ in range(arguments.runs):
+        for run in range(arguments.runs):
             for busy in arguments.busy:
-                for count in arguments.counts:
+                for count in arguments.counts[:: -1 if run % 2 else 1]:
                     with busy_processes(busy):
                         speeds.setdefault((count, busy), []).append(speed(Path(name), count))
                     log(f"load: {count}, beside {busy}: {speeds[count, busy][-1]:,.0f} images/s")

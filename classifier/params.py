@@ -1,16 +1,16 @@
 """Hyperparameters: each section of params.yaml as a frozen dataclass, read strictly."""
 
-import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 from yamlcore import CoreLoader
 
 from classifier.runtime.errors import InputError
@@ -18,7 +18,7 @@ from classifier.runtime.errors import InputError
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -42,7 +42,10 @@ class DataParams:
     name: Literal["cifar10", "digits"]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    sources: tuple[Annotated[str, AfterValidator(_checked_place)], ...]
+    sources: Annotated[
+        tuple[Annotated[str, AfterValidator(_checked_place)], ...],
+        Field(description="a list of places, as in [data/archives, ../shared]"),
+    ]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -59,18 +62,11 @@ class NetworkParams:
     first_kernel_size: Annotated[int, Field(ge=2, le=3)]
 
 
-def _checked_flip(value: object) -> object:
-    """Check in one piece what pydantic, as a union, would complain of once for each type, under keys that do not exist."""
-    if isinstance(value, bool) or value == "alternating":
-        return value
-    raise PydanticCustomError("flip", "Input should be true, false or 'alternating'")
-
-
 @dataclass(frozen=True, config=STRICT)
 class AugmentationParams:
     """The section `augmentation`."""
 
-    flip: Annotated[bool | Literal["alternating"], PlainValidator(_checked_flip)]
+    flip: bool | Literal["alternating"]
     crop_padding: Annotated[int, Field(ge=0, le=256)]
     crop_fill: Literal["black", "reflection"]
 
@@ -164,11 +160,19 @@ class _AmbiguousError(yaml.MarkedYAMLError):
 class _Loader(CoreLoader):  # type: ignore[misc] # yamlcore has no types
     """PyYAML with the core schema of YAML 1.2; what ruamel.yaml would read differently raises _AmbiguousError."""
 
+    long_quote: tuple[yaml.Mark, yaml.Mark] | None = None  # start and end of the last text in quotes with a line break
+
     def fetch_directive(self) -> None:
         raise _AmbiguousError(problem="should be without directives", problem_mark=self.get_mark())
 
     def fetch_document_end(self) -> None:
         raise _AmbiguousError(problem="should be without document end markers", problem_mark=self.get_mark())
+
+    def fetch_flow_scalar(self, style: str) -> None:
+        start = self.get_mark()
+        super().fetch_flow_scalar(style)
+        if self.get_mark().line > start.line:
+            self.long_quote = start, self.get_mark()
 
     def fetch_value(self) -> None:
         if self.peek(1) not in " \n\0":
@@ -232,31 +236,64 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises
     ------
     InputError
-        One line with the place and the line number: a syntax error, a duplicate key, a value that DVC would read differently.
+        One line with the place, line and column: a syntax error, a duplicate key, a value that DVC would read differently.
     """
     where = where if where.isprintable() else json.dumps(where)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if odd := _ODD_CHARACTER.search(text):
-        line = text.count("\n", 0, odd.start()) + 1
-        raise InputError(f"{where}, line {line}: not valid YAML: remove the character {odd[0]!a}")
+        line, column = text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start())
+        raise InputError(f"{where}, line {line}, column {column}: not valid YAML: remove the character {odd[0]!a}")
     loader = _Loader(text)
     try:
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # the last three of escapes and deep nesting
-        mark = getattr(error, "problem_mark", None) or loader.get_mark()
-        rest = text[mark.index :].partition("\n")[0].strip()
+        mark, problem = _problem_in_words(error, loader)
+        rest = re.split(r"\s#", text[mark.index :].partition("\n")[0])[0].strip()  # without a comment
         got = json.dumps(rest if len(rest) <= 60 else rest[:57] + "...")
-        match error:
-            case _AmbiguousError():
-                problem = f"{error.problem}, got {got}"
-            case RecursionError():
-                problem = "not valid YAML: nested too deeply"
-            case _:
-                problem = " ".join(str(getattr(error, "problem", None) or error).split())
-                if problem.endswith("got '?'"):
-                    problem = "put text with a '?' in quotes"
-                problem = f"not valid YAML: {problem}" + (f" at {got}" if rest else "")
-        raise InputError(f"{where}, line {mark.line + 1}: {problem}") from None
+        problem = f"{problem}, got {got}" if rest else problem
+        raise InputError(f"{where}, line {mark.line + 1}, column {mark.column + 1}: {problem}") from None
+
+
+# What PyYAML says, and what a person should do instead.
+_PROBLEMS = {
+    r"found duplicate key": "a key should stand only once",
+    r".*got '\?'": "put text with a '?' in quotes",
+    r"found character '\\t' .*": "indent with spaces, not with a tab",
+    r"found character '(.)' that cannot start any token": r"put text that begins with \1 in quotes",
+    r"found undefined alias .*": "put text that begins with * in quotes",
+    r"(block )?sequence entries are not allowed here": "put a list in [ ], or each - item on a line below the key",
+    r"mapping values are not allowed here": "put text with a colon in quotes, and a space before the # of a comment",
+    r"could not find expected ':'": "a key should be followed by a colon and a space",
+    r"expected <block end>, but found '<block mapping start>'": (
+        "indent like the line above, whose key should be followed by a colon and a space"
+    ),
+    r"expected <block end>, but found .*": "nothing should follow the value",
+    r"expected ',' or '(.)', but got .*": r"should have a comma between items and a \1 at the end",
+    r"(expected the node content, but )?found (unexpected end of stream|'<stream end>')": "should be closed",
+    r"found unknown escape character .*": "double the backslash, or use single quotes",
+    r"Python int too large .*|chr\(\) arg .*": "remove the escape of a character that does not exist",
+    r"but found another document": "should be one document, without ---",
+}
+
+
+def _problem_in_words(error: Exception, loader: _Loader) -> tuple[yaml.Mark, str]:
+    """Return where a document is not valid, and what to do there: the start of what is not closed, not where that shows."""
+    mark = getattr(error, "problem_mark", None) or loader.get_mark()
+    if isinstance(error, _AmbiguousError):
+        return mark, str(error.problem)
+    if isinstance(error, RecursionError):
+        return mark, "not valid YAML: nested too deeply"
+    if loader.long_quote and loader.long_quote[1].line == mark.line:  # closed by the next quote, as in a comment
+        return loader.long_quote[0], "not valid YAML: a quote should be closed in its line"
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    start, context = getattr(error, "context_mark", None), str(getattr(error, "context", ""))
+    shows_later = mark.index == len(loader.buffer) - 1 or (start and start.line < mark.line and not problem.endswith("'?'"))
+    if start and shows_later and re.search("quoted scalar|flow|simple key", context):
+        mark = start
+    for pattern, words in _PROBLEMS.items():
+        if match := re.fullmatch(pattern, problem):
+            return mark, f"not valid YAML: {match.expand(words)}"
+    return mark, f"not valid YAML: {problem}"
 
 
 def parse_params(values: Any, where: str) -> Params:
@@ -301,31 +338,79 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return the part of an error message that names what a misspelt word resembles, or an empty string."""
+    near = get_close_matches(word.lower(), names, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def _in_one_line(complaint: ErrorDetails) -> str:
-    path = ".".join(map(str, complaint["loc"])) or "the whole file"
-    key = path if path.isprintable() else json.dumps(path)
+    found, schema = _known(complaint["loc"])
+    path = ".".join(map(str, complaint["loc"] if complaint["type"] == "unexpected_keyword_argument" else found))
+    key = (path if path.isprintable() else json.dumps(path)) or "the whole file"
     got = json.dumps(complaint["input"])
     got = got if len(got) <= 80 else got[:77] + "..."
     match complaint["type"]:
         case "unexpected_keyword_argument":
-            section = complaint["loc"][:-1]
-            return f"{key}: unknown key; {'.'.join(map(str, section)) or 'the file'} takes {', '.join(_keys_of(section))}"
+            takes = f"{'.'.join(map(str, found)) or 'the file'} takes {', '.join(schema['properties'])}"
+            return f"{key}: unknown key{_nearest_key(found, schema, str(complaint['loc'][-1]))}; {takes}"
         case "missing":
-            return f"{key}: missing"
-        case "dataclass_type":
-            return f"{key}: should be a section with the keys {', '.join(_keys_of(complaint['loc']))}, got {got}"
+            return f"{key}: missing; it should be {_in_words(schema)}"
+        case "value_error":
+            return f"{key}: {complaint['msg'].removeprefix('Value error, ')}, got {got}"
         case _:
-            should = re.sub(r"^(Value error, |\w+ )should", "should", complaint["msg"])
-            return f"{key}: {should}, got {got}"
+            word, names = complaint["input"], [choice.strip("'") for choice in _choices(schema)]
+            nearest = did_you_mean(word, names) if isinstance(word, str) else ""
+            return f"{key}: should be {_in_words(schema)}, got {got}{nearest}"
 
 
-def _keys_of(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys that the section at this location takes."""
-    section: Any = Params
-    for part in location:
-        section = _types_of(section).get(str(part), section)
-    return list(_types_of(section))
+def _known(location: Sequence[int | str]) -> tuple[Sequence[int | str], dict[str, Any]]:
+    """Return the part of a location that exists in params, and its JSON schema: without unknown keys and names of types."""
+    definitions = TypeAdapter(Params).json_schema(ref_template="{model}")
+    schema = definitions
+    for number, part in enumerate(location):
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        if inner is None:
+            return location[:number], schema
+        schema = definitions["$defs"].get(inner.get("$ref"), inner)
+    return location, schema
 
 
-def _types_of(section: type) -> dict[str, Any]:
-    return {field.name: field.type for field in dataclasses.fields(section)}
+def _nearest_key(section: Sequence[int | str], schema: Mapping[str, Any], name: str) -> str:
+    """Return the part of an error message that names the key which an unknown one resembles, or the sections that have it."""
+    near = [".".join(map(str, [*section, key])) for key in get_close_matches(name.lower(), schema["properties"], 1)]
+    others = [other for other in _known(())[1]["properties"] if name in _known((other,))[1]["properties"]]
+    found = near or [f"{other}.{name}" for other in others]
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def _in_words(schema: Mapping[str, Any], many: bool = False) -> str:
+    """Return what a JSON schema allows, for one value or for the items of a list."""
+    if "description" in schema and "properties" not in schema:
+        return str(schema["description"])
+    match schema.get("type"):
+        case "object":
+            return f"a section with the keys {', '.join(schema['properties'])}"
+        case "array":
+            return f"a list of {'one or more ' if schema.get('minItems') else ''}{_in_words(schema['items'], many=True)}"
+        case "integer":
+            return f"{'integers' if many else 'an integer'} {_range_in_words(schema)}"
+        case "number":
+            return f"{'numbers' if many else 'a number'} {_range_in_words(schema)}"
+    *others, last = _choices(schema) or ["text"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _choices(schema: Mapping[str, Any]) -> list[str]:
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    inner = [choice for each in schema.get("anyOf", ()) for choice in _choices(each)]
+    return inner or [repr(name) for name in schema.get("enum", [schema["const"]] if "const" in schema else [])]
+
+
+def _range_in_words(schema: Mapping[str, Any]) -> str:
+    if "minimum" in schema and "maximum" in schema:
+        return f"from {schema['minimum']} to {schema['maximum']}"
+    low = f"of at least {schema['minimum']}" if "minimum" in schema else f"greater than {schema['exclusiveMinimum']}"
+    high = f"at most {schema['maximum']}" if "maximum" in schema else f"less than {schema['exclusiveMaximum']}"
+    return f"{low} and {high}"

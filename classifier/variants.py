@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from classifier.params import flatten, parse_params, parse_yaml, read_yaml
+from classifier.params import did_you_mean, flatten, parse_params, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
 
 PARAMS = Path("params.yaml")
@@ -28,7 +28,8 @@ def read_variant(name: str) -> Any:
     """Return what differs from params.yaml in a variant; an empty file differs in nothing."""
     if name not in variant_names():
         raise InputError(
-            f"no variant {name!r}; there are {', '.join(variant_names())}; a new one is a file {VARIANTS}/NAME.yaml"
+            f"no variant {name!r}{did_you_mean(name, variant_names())}; there are {', '.join(variant_names())}; "
+            f"a new one is a file {VARIANTS}/NAME.yaml"
         )
     path = VARIANTS / f"{name}.yaml"
     differences = read_yaml(path) or {}

@@ -51,9 +51,14 @@ def params() -> Params:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Undo what a stage that runs in this process does with signals."""
+    """Undo what a stage that runs in this process does with signals.
+
+    What is started obeys signals, also where the tests themselves run in the background of a shell, which ignores SIGINT.
+    """
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
+    for number in (number for number in numbers if before[number] == signal.SIG_IGN):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -60,6 +60,7 @@ with socket.socket(socket.AF_UNIX) as server:
     server.shutdown(socket.SHUT_WR)
     lines = server.makefile()
     process = int(lines.readline())
+    os.chdir("/")  # not to be taken for a second run in the same folder
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os.kill(process, number))
     sys.exit(int(lines.readline()))

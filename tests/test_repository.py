@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,8 @@ from classifier.params import flatten, read_yaml
 from tests.conftest import ROOT
 from tests.imports import direct_imports, imports
 
-STAGES: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
+PIPELINE: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")
+STAGES: dict[str, Any] = PIPELINE["stages"]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
 
 
@@ -112,6 +114,16 @@ def test_the_lock_file_pins_every_version_with_its_hash() -> None:
     assert all("--hash=sha256:" in block for block in blocks)
 
 
+@pytest.mark.parametrize("name", [".gitignore", ".dvcignore"])
+def test_pages_of_plots_are_ignored_in_every_folder(tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    shutil.copy(ROOT / name, tmp_path / ".gitignore")
+    pages = ["dvc_plots/index.html", "docs/dvc_plots/index.html", "classifier/networks/dvc_plots/static/a.png"]
+    command = ["git", "check-ignore", *pages, "docs/index.html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == pages
+
+
 def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     page = (ROOT / ".dvc/plots/offline.html").read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
@@ -120,11 +132,11 @@ def test_the_offline_page_loads_nothing_from_elsewhere() -> None:
     assert "BSD 3-Clause License" in page
 
 
-def filled(template: str, x: str, y: list[str], rows: list[dict[str, str]]) -> dict[str, Any]:
+def filled(template: str, x: str, y: list[str], rows: list[dict[str, str]], **labels: str) -> dict[str, Any]:
     """Return a chart as DVC makes it of a template and the rows of a CSV."""
     from dvc_render.vega import VegaRenderer
 
-    properties: dict[str, Any] = {"template": template, "template_dir": str(ROOT / ".dvc/plots"), "x": x, "y": y[0]}
+    properties: dict[str, Any] = {"template": template, "template_dir": str(ROOT / ".dvc/plots"), "x": x, "y": y[0]} | labels
     if len(y) > 1:
         properties["anchors_y_definitions"] = [{"filename": "a.csv", "field": name} for name in y]
     chart: dict[str, Any] = VegaRenderer(rows, "chart", **properties).get_filled_template()
@@ -143,12 +155,60 @@ def test_a_chart_of_curves_can_be_resized_and_zoomed_and_draws_training_as_the_p
     row = {"epoch": "1", "rev": "one", **dict.fromkeys(y, "0.5")}
     chart = filled("learning_curve", "epoch", y, [row | ({"filename": "a.csv", "field": name} if y[1:] else {}) for name in y])
     assert (chart["width"], chart["height"]) == (300, 300)
-    lines, filled_points, hollow_points = chart["layer"][:3]
+    lines, filled_points, hollow_points = chart["layer"][0]["layer"]
     assert [param["bind"] for param in lines["params"]] == ["scales"]
     dash = lines["encoding"]["strokeDash"]
     assert (dash["sort"], dash["scale"]["range"][:2]) == ("descending", [[1, 0], [6, 4]]), "validation solid, training dashed"
     assert (filled_points["transform"], filled_points["mark"]["filled"]) == ([{"filter": "!datum.is_training"}], True)
     assert (hollow_points["transform"], hollow_points["mark"]["filled"]) == ([{"filter": "datum.is_training"}], False)
+
+
+def test_a_chart_of_accuracy_is_in_percent_and_has_the_words_of_the_pictures() -> None:
+    properties = next(plot["Accuracy"] for plot in PIPELINE["plots"] if "Accuracy" in plot)
+    row = {"epoch": "1", "rev": "one", "train_accuracy": "0.5", "dvc_inferred_y_value": "0.5", "field": "train_accuracy"}
+    chart = filled("learning_curve", "epoch", ["dvc_inferred_y_value", "b"], [row], y_label=properties["y_label"])
+    assert chart["params"] == [{"name": "quantity", "value": "accuracy"}]
+    curves, tooltip = chart["layer"]
+    assert curves["encoding"]["y"]["axis"]["labelExpr"] == "format(datum.value, test(/accuracy/, quantity) ? '.4~p' : '.4~g')"
+    assert "test(/accuracy/, quantity) ? '.2%' : '.4~g'" in tooltip["transform"][0]["calculate"]
+    words = next(step["calculate"] for step in chart["transform"] if step["as"] == "curve")
+    assert "'training'" in words
+    assert "'validation'" in words
+
+
+def test_the_tooltip_of_a_curve_does_not_inherit_an_axis_that_its_data_lack() -> None:
+    chart = filled("learning_curve", "epoch", ["learning_rate"], [{"epoch": "1", "rev": "one", "learning_rate": "0.001"}])
+    tooltip = chart["layer"][1]
+    assert tooltip["transform"][-1]["pivot"] == "series"
+    assert set(chart["encoding"]) | set(tooltip["encoding"]) == {"x", "color", "opacity"}, "Vega drops rows without a y"
+
+
+def test_with_many_classes_a_matrix_has_no_numbers_and_only_names_that_fit() -> None:
+    chart = filled("confusion_matrix", "predicted", ["actual"], [{"actual": "a", "predicted": "b", "count": "1", "rev": "one"}])
+    classes = {"joinaggregate": [{"op": "distinct", "field": "predicted", "as": "classes"}], "groupby": ["rev"]}
+    assert classes in chart["transform"]
+    _, numbers = chart["spec"]["layer"]
+    assert numbers["transform"] == [{"filter": "datum.classes <= 20"}]
+    assert [chart["spec"]["encoding"][axis]["axis"]["labelOverlap"] for axis in "xy"] == ["greedy", "greedy"]
+
+
+def test_confusions_and_recall_are_listed_for_all_revisions_in_one_chart() -> None:
+    chart = filled("confusions", "predicted", ["actual"], [{"actual": "a", "predicted": "b", "count": "1", "rev": "one"}])
+    assert {"filter": "datum.position <= 8"} in chart["transform"]
+    assert chart["facet"]["row"]["sort"] == ["Most frequent confusions", "Classes with the lowest recall"]
+    assert all(f"'{name}'" in json.dumps(chart["transform"]) for name in chart["facet"]["row"]["sort"])
+    assert chart["spec"]["layer"][0]["encoding"]["color"]["field"] == chart["spec"]["encoding"]["yOffset"]["field"] == "rev"
+
+
+def test_the_page_hides_only_pictures_that_a_chart_repeats() -> None:
+    from dvc_render.base import Renderer
+
+    page = (ROOT / ".dvc/plots/offline.html").read_text(encoding="utf-8")
+    repeated = dict(re.findall(r'"#(\w+)": "(\w+)"', page[page.index("var repeated = {") :].partition("}")[0]))
+    assert repeated == {"plots_confusion_matrix_csv": "plots_confusion_matrix_png", "Accuracy": "plots_learning_curve_png"}
+    names = [name for plot in PIPELINE["plots"] for name in plot]
+    names += [path for stage in STAGES.values() for plot in stage.get("plots", []) for path in plot]
+    assert {*repeated, *repeated.values()} <= {Renderer.remove_special_chars(name) for name in names}
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

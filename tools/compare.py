@@ -22,12 +22,12 @@ from dvc.scm import RevError
 
 from classifier.figures.comparison import learning_curves
 from classifier.figures.style import save_figure
-from classifier.params import read_yaml
+from classifier.params import did_you_mean, read_yaml
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_write, check_folder
 from tools import experiments
 
 
@@ -45,6 +45,7 @@ def main(command: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(command)
     folder = arguments.output
     try:
+        check_folder(folder)
         results = [load(revision) for revision in expand(arguments.revisions)]
         groups = group(results)
         rows = compare(groups)
@@ -57,8 +58,6 @@ def main(command: Sequence[str] | None = None) -> None:
         sys.exit(f"compare: {error}")
     except KeyError as error:
         sys.exit(f"compare: the params or metrics of a revision lack {error}: another version of this program wrote them")
-    except OSError as error:
-        sys.exit(f"compare: {error.filename}: {error.strerror}")
     print(as_markdown(rows))
     if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
         print(f"compare: counted once, since others have the same settings and results: {', '.join(sorted(repeated))}")
@@ -73,15 +72,17 @@ def expand(revisions: Sequence[str]) -> list[str]:
     for revision in revisions:
         matches = [name for name in experiments.names() if fnmatchcase(name, revision)] if "*" in revision else [revision]
         if not matches:
-            raise InputError(f"no experiment matches {revision}; {known_experiments()}")
+            raise InputError(f"no experiment matches {revision}{known_experiments(revision)}")
         names |= dict.fromkeys(matches)
     return list(names)
 
 
-def known_experiments() -> str:
-    """Return the part of an error message that names the experiments."""
+def known_experiments(name: str) -> str:
+    """Return the part of an error message that names the experiments, and the one that a misspelt name resembles."""
     names = experiments.names()
-    return f"there are {', '.join(names)}" if names else "there are none; make study runs those of the study"
+    if not names:
+        return "; there are no experiments: make study runs those of the study"
+    return f"{did_you_mean(name, names)}; there are {', '.join(names)}"
 
 
 def load(revision: str) -> Result:
@@ -106,7 +107,7 @@ def load(revision: str) -> Result:
                 print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
             return Result(revision, lock, load_curve(Path(folder, "learning_curve.csv")), train, test)
     except RevError:
-        raise InputError(f"{revision}: no such experiment, tag, branch or commit; {known_experiments()}") from None
+        raise InputError(f"{revision}: no such experiment, tag, branch or commit{known_experiments(revision)}") from None
     except FileNotFoundError as error:
         raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
     except DvcException as error:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from classifier.params import parse_yaml
 from classifier.runtime.errors import InputError
+from classifier.runtime.stage import ending_signals
 
 PENDING = "-pending"  # after the name of an experiment until it has succeeded; DVC would rerun every stage to replace one
 PUBLISHED = "Published results of "  # before the name, in the message of the commit of an experiment that was not run here
@@ -40,6 +42,26 @@ class Experiment:
     def published(self) -> bool:
         """Whether it is one of those that tools.publish makes: published with the repository, not run here."""
         return self.subject == PUBLISHED + self.name
+
+
+class Interruption:
+    """What SIGINT, SIGTERM and SIGHUP ask of a tool from now on: to end what it started. Ignored ones stay ignored.
+
+    `status` is the exit status for the first that has arrived, 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        for number in ending_signals():
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _: object) -> None:
+        self.status = self.status or 128 + number
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; return whether a signal has arrived, which an Event cannot tell safely from its handler."""
+        time.sleep(seconds)
+        return bool(self.status)
 
 
 def git(*arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:

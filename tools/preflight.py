@@ -53,6 +53,12 @@ def check_project() -> None:
         )
 
 
+def check_commit() -> None:
+    """Check that there is a commit: raise InputError, saying in one line what to do."""
+    if not _git("rev-parse", "--verify", "HEAD"):
+        raise InputError("no commit yet, on which an experiment could be based: run git add --all, git commit")
+
+
 def check_experiments() -> None:
     """Check, after `check_project`, what experiments need in temporary folders that DVC makes with Git.
 
@@ -61,8 +67,7 @@ def check_experiments() -> None:
     InputError
         Saying in one line what to do.
     """
-    if not _git("rev-parse", "--verify", "HEAD"):
-        raise InputError("no commit yet, on which an experiment could be based: run git add --all, git commit")
+    check_commit()
     if git("rev-parse", "--is-shallow-repository") == "true":
         raise InputError("a shallow clone, in which DVC loses an experiment at its end: run git fetch --unshallow")
     if git("rev-parse", "--show-object-format") != "sha1":
@@ -99,20 +104,39 @@ def check_names(names: Iterable[str]) -> None:
             raise InputError(f"{name} is a branch, a tag or a name of Git's or DVC's already: rename the variant's file")
 
 
+def check_no_other_run() -> None:
+    """Check that no other process runs the pipeline in this folder: its stages would collide with those of a second one.
+
+    Raises
+    ------
+    InputError
+        Naming the process, where DVC names a file to remove.
+    """
+    own = psutil.Process()
+    for process in running("dvc", "tools.repro"):
+        with suppress(psutil.Error):
+            words, folder = process.cmdline(), Path(process.cwd())
+            root = next((root for root in (folder, *folder.parents) if (root / DVC).is_dir()), None)  # maybe a temporary copy
+            runs = "repro" in words or ({"exp", "run"} <= {*words} and not {"--temp", "--queue"} & {*words})
+            earlier = "tools.repro" in words and (process.create_time(), process.pid) < (own.create_time(), own.pid)
+            if root == Path.cwd() and (runs or earlier):
+                raise InputError(
+                    f"process {process.pid} ({' '.join(words[1:])}) already runs the pipeline in {folder}: "
+                    f"wait for its end, or end it: kill {process.pid}"
+                )
+
+
 def repair() -> list[str]:
     """Remove what a DVC that was killed left behind and what would make each later run fail; return a line for each.
 
     InputError when a process of DVC still runs in this checkout, which may need it.
     """
     broken = _broken_files()
-    stale = _git("for-each-ref", "--format=%(refname)", "refs/exps/exec").split()
-    if not (broken or stale):
-        return []
-    if running := running_dvc():
-        if not broken:
-            return []  # the references are those of a run in progress
+    if not broken:
+        return repair_references()
+    if users := running("dvc"):
         raise InputError(
-            f"{broken[0]} is damaged, but process {running[0].pid} runs DVC in {running[0].cwd()}: wait for its end, or end it"
+            f"{broken[0]} is damaged, but process {users[0].pid} runs DVC in {users[0].cwd()}: wait for its end, or end it"
         )
     broken = _broken_files()  # a run that ended meanwhile may have written them
     for path in broken:
@@ -121,33 +145,45 @@ def repair() -> list[str]:
             path.unlink()
         with suppress(OSError):  # not empty; an empty folder of the run-cache would fail every run, too
             folder.rmdir()
+    return [f"removed {path}, left by a run that was killed or by a full disk" for path in broken] + repair_references()
+
+
+def repair_references() -> list[str]:
+    """Remove references of an experiment that was killed, which hide others from `dvc exp list`; return a line for them."""
+    stale = _git("for-each-ref", "--format=%(refname)", "refs/exps/exec").split()
+    if not stale or running("dvc"):  # they may be those of a run in progress
+        return []
     for reference in stale:
         git("update-ref", "-d", reference)
-    lines = [f"removed {path}, damaged when a run was killed or the disk was full" for path in broken]
-    return lines + ([f"removed {', '.join(stale)}, left by an experiment that was killed"] if stale else [])
+    return [f"removed {', '.join(stale)}, left by an experiment that was killed"]
 
 
-def running_dvc() -> list[psutil.Process]:
-    """Return the processes that run DVC in this checkout, its other worktrees, or their temporary folders."""
+def running(*programs: str) -> list[psutil.Process]:
+    """Return other processes that run `dvc` or a tool of ours in this checkout, its worktrees or temporary folders, by age."""
     roots = [Path(line[9:]) for line in _git("worktree", "list", "--porcelain").splitlines() if line.startswith("worktree ")]
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             command = process.cmdline()[:5]  # python -m dvc ..., python .venv/bin/dvc ...
-            if process.pid != os.getpid() and any(Path(part).name in {"dvc", "dvc.exe"} for part in command):
+            if process.pid != os.getpid() and any(Path(part).name.removesuffix(".exe") in programs for part in command):
                 folder = Path(process.cwd())
                 if any(folder.is_relative_to(root) for root in [Path.cwd(), *roots]):
                     found.append(process)
-    return found
+    return sorted(found, key=lambda process: (process.create_time(), process.pid))
 
 
 def _broken_files() -> list[Path]:
-    """Return an unreadable rwlock, and the entries of the run-cache that DVC can neither use nor replace."""
+    """Return an rwlock that would stop every run, and the entries of the run-cache that DVC can neither use nor replace.
+
+    An rwlock does so when it cannot be read, and when the number of a DVC that was killed is now that of another process.
+    """
     broken = []
     lock = DVC / "tmp/rwlock"
     with suppress(FileNotFoundError):
         try:
-            if not isinstance(json.loads(lock.read_text(encoding="utf-8")), dict):
+            text = lock.read_text(encoding="utf-8")
+            holders = {int(number) for number in re.findall(r'"pid": (\d+)', text) if psutil.pid_exists(int(number))}
+            if not isinstance(json.loads(text), dict) or (holders and holders - {process.pid for process in running("dvc")}):
                 broken.append(lock)
         except ValueError:
             broken.append(lock)

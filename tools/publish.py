@@ -60,8 +60,6 @@ def main() -> None:
             print(f"publish: {restore()}")
     except InputError as error:
         sys.exit(f"publish: {error}")
-    except OSError as error:
-        sys.exit(f"publish: {error.filename}: {error.strerror}")
 
 
 def publish(name: str, revision: str = "") -> None:
@@ -127,9 +125,12 @@ def restore() -> str:
     if refspecs := [f"+{new}:{reference}" for reference, new in references.items() if there.get(reference) != new]:
         options = ["-c", "protocol.version=2", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]
         git(*options, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", ".", *refspecs)
+    if not published:
+        return f"no experiments are published in {FOLDER}; make study runs those of the study"
     fill_cache(published, tracked)
-    kept = f"; kept, since run here: {', '.join(sorted(own & set(published)))}" if own & set(published) else ""
-    return f"published experiments on this commit: {', '.join(commits) or 'none'}{kept}"
+    kept = sorted(own & published.keys())
+    done = [f"published experiments on this commit: {', '.join(commits)}"] if commits else []
+    return "; ".join([*done, f"kept, since run here: {', '.join(kept)}"] if kept else done)
 
 
 def tree(commit: str) -> dict[str, str]:

@@ -1,17 +1,15 @@
 """Run the pipeline: checks and repairs, `dvc repro`, and a summary of the results.
 
-python -m tools.repro [ARGUMENT ...]    arguments for dvc repro, as in --force train
+python -m tools.repro [ARGUMENT ...]    arguments for dvc repro, as in --force train; --quiet leaves out the summary
 """
 
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from classifier.data.sources import keep_foreign_files
 from classifier.runtime.errors import InputError
-from tools.experiments import interrupt, start_dvc
-from tools.preflight import check_project, repair
+from tools.experiments import Interruption, interrupt, start_dvc
+from tools.preflight import check_no_other_run, check_project, repair
 from tools.summary import summary
 
 
@@ -20,26 +18,25 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
-    interrupted = threading.Event()
-    for number in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) != signal.SIG_IGN:
-            signal.signal(getattr(signal, number), lambda *_: interrupted.set())
+    interruption = Interruption()
     try:
         check_project()
+        check_no_other_run()
         for line in repair():
             print(f"repro: {line}", flush=True)
         keep_foreign_files()
         with start_dvc("repro", *sys.argv[1:]) as process:
             while process.poll() is None:
-                if interrupted.wait(0.1):
+                if interruption.wait(0.1):
                     interrupt(process)
                     process.wait()
-        if interrupted.is_set():
+        if interruption.status:
             print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(interruption.status)
         if process.returncode:
             sys.exit(process.returncode)
-        print(summary(Path(), None))
+        if not {"-q", "--quiet"} & set(sys.argv[1:]):
+            print(summary(Path(), None))
     except InputError as error:
         sys.exit(f"repro: {error}")
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 LOCK = Path("requirements.lock")
 VENV = Path(".venv")
+CLONE_READY = Path(".dvc/tmp/set-up")  # says that this clone, not only its environment, is set up
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 TORCH_PACKAGES = re.compile(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)==")  # which another build of PyTorch replaces
 
@@ -31,6 +32,15 @@ maker = ScriptMaker(None, sysconfig.get_path("scripts"))
 maker.clobber, maker.set_mode, maker.variants = True, True, {""}
 for command in importlib.metadata.entry_points(group="console_scripts"):
     maker.make(f"{command.name} = {command.value}")
+"""
+
+# Puts the environment on its Python's PATH: `.venv/bin/dvc repro`, where DVC runs `python` in a shell, needs no activation.
+PUT_ON_PATH = """
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "put_on_path.pth").write_text(
+    'import os, sys; folder = os.path.dirname(sys.executable); path = os.environ.get("PATH", ""); '
+    'folder in path.split(os.pathsep) or os.environ.update(PATH=os.pathsep.join([folder] + [path] * bool(path)))\\n'
+)
 """
 
 
@@ -75,6 +85,8 @@ def set_up(build: str) -> None:
     }
     works = python.exists()  # not so when the Python that it links to is gone
     if works and found == wanted:
+        if not CLONE_READY.exists():
+            _set_up_clone(python)
         return
     moved = works and found == wanted | {"folder": found.get("folder")}
     if not (moved and _correct_paths(python, venv, found["folder"])):
@@ -87,14 +99,22 @@ def set_up(build: str) -> None:
             _run(python, "-m", "venv", venv)  # keeps what is there
         ready.write_text(json.dumps({"torch": wanted["torch"]}), encoding="utf-8")
         _install(python, wanted["torch"])
-    if shutil.which("git"):
-        _keep_private(python)
-        _run(python, "-m", "tools.publish", "--restore", check=False)
-    else:
-        print("setup: Git is not installed, and DVC needs it", file=sys.stderr)
+    _run(python, "-c", PUT_ON_PATH)
+    _set_up_clone(python)
     ready.write_text(json.dumps(wanted), encoding="utf-8")
     activate = ".venv\\Scripts\\activate" if os.name == "nt" else ". .venv/bin/activate"
     print(f"setup: {VENV} is ready; to use it in this terminal: {activate}", flush=True)
+
+
+def _set_up_clone(python: Path) -> None:
+    """Do what belongs to the clone; its environment may come from another one, by a link or a cache."""
+    if not shutil.which("git"):
+        print("setup: Git is not installed, and DVC needs it", file=sys.stderr)
+        return
+    _keep_private(python)
+    _run(python, "-m", "tools.publish", "--restore", check=False)
+    CLONE_READY.parent.mkdir(parents=True, exist_ok=True)
+    CLONE_READY.touch()
 
 
 def _read(ready: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ python -m tools.table
 """
 
 import json
+import re
 import sys
 import textwrap
 from collections import Counter
@@ -15,8 +16,10 @@ from classifier.params import flatten, read_yaml
 from classifier.results.comparison import PARAMS, outdated
 from classifier.runtime.errors import InputError
 from tools.experiments import all_experiments, dvc
+from tools.preflight import check_commit, repair_references
 
 WIDTH = 120
+HASH = re.compile(r"[0-9a-f]{40}")  # what DVC names the commit where it has neither branch nor tag
 SCORES = {  # the metric of each column, and how it is printed
     "test": ("metrics/test.json", "accuracy", ".1%"),
     "validation": ("metrics/train.json", "validation_accuracy", ".1%"),
@@ -29,6 +32,9 @@ SCORES = {  # the metric of each column, and how it is printed
 def main() -> None:
     """Run the tool."""
     try:
+        for line in repair_references():
+            print(f"table: {line}")
+        check_commit()
         shown = json.loads(dvc("exp", "show", "--json"))
         print("\n".join(table(shown)))
         if elsewhere := len(all_experiments()) - sum(len(row["experiments"] or []) for row in shown):
@@ -41,7 +47,8 @@ def main() -> None:
 
 def table(shown: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines of the table for what `dvc exp show --json` lists: the workspace, the commit and its experiments."""
-    rows = {row["name"] or row["rev"]: row["data"] for row in shown}
+    names = [row["name"] or row["rev"] for row in shown]
+    rows = {name[:7] if HASH.fullmatch(name) else name: row["data"] for name, row in zip(names, shown, strict=True)}
     revisions = [experiment["revs"][0] for row in shown for experiment in row["experiments"] or []]
     rows |= {f"  {name}": data for name, data in sorted((each["name"] or each["rev"][:7], each["data"]) for each in revisions)}
     params = {name: flatten((data or {}).get("params", {}).get(PARAMS, {}).get("data") or {}) for name, data in rows.items()}

@@ -12,25 +12,35 @@ a run that was stopped resumes.
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from dvc.api import DVCFileSystem
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
+from classifier.runtime.files import check_folder, file_lock
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
-from tools.experiments import PENDING, accept, all_experiments, find, git, interrupt, remove, start_dvc, up_to_date
-from tools.preflight import check_experiments, check_names, check_project, repair
+from tools.experiments import (
+    PENDING,
+    Interruption,
+    accept,
+    all_experiments,
+    find,
+    git,
+    interrupt,
+    remove,
+    start_dvc,
+    up_to_date,
+)
+from tools.preflight import check_experiments, check_names, check_project, repair, running
 
 LOGS = Path("logs")
 
@@ -53,11 +63,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         sys.exit(f"variant: --jobs {arguments.jobs}: should be 1 or more")
-    interrupted = threading.Event()
-    for number in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, number):
-            signal.signal(getattr(signal, number), lambda *_: interrupted.set())
+    interruption = Interruption()
     try:
+        for folder in filter(None, (arguments.compare, arguments.export)):
+            check_folder(folder)
         check_project()
         check_experiments()
         base, undo = committed_params()
@@ -65,8 +74,8 @@ def main() -> None:
         check_names(experiments)
         for line in repair():
             print(f"variant: {line}", flush=True)
-        with locked(experiments, interrupted):
-            run(experiments, base, undo, arguments.jobs, interrupted)
+        with locked(experiments, interruption):
+            run(experiments, base, undo, arguments.jobs, interruption)
         for branch in (name for name in experiments if git("for-each-ref", f"refs/heads/{name}", f"refs/tags/{name}")):
             print(f"variant: {branch} is a branch or a tag, too, which DVC's commands take for it: rename that", flush=True)
         if arguments.export:
@@ -75,7 +84,7 @@ def main() -> None:
         sys.exit(f"variant: {error}")
     except KeyboardInterrupt:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(interruption.status)
     if arguments.compare:
         from tools import compare
 
@@ -103,25 +112,26 @@ def committed_params() -> tuple[Any, dict[str, Any]]:
 
 
 @contextmanager
-def locked(names: Iterable[str], interrupted: threading.Event) -> Iterator[None]:
+def locked(names: Iterable[str], interruption: Interruption) -> Iterator[None]:
     """Hold the lock of each experiment, so that no other process runs it meanwhile; wait for one that does."""
     with ExitStack() as stack:
         for name in sorted(names):
-            lock = FileLock(Path(".dvc/tmp", f"experiment-{name}.lock"), timeout=0)
+            lock = file_lock(Path(".dvc/tmp", f"experiment-{name}.lock"))
             with suppress(Timeout):
-                lock.acquire()
+                lock.acquire(timeout=0)
             if not lock.is_locked:
-                print(f"variant: {name} is being run by another process: waiting for its end", flush=True)
+                others = " or ".join(f"process {process.pid}" for process in running("tools.variant")) or "another process"
+                print(f"variant: {name} is being run by {others}: waiting for its end", flush=True)
             while not lock.is_locked:
-                if interrupted.wait(0.5):
+                if interruption.wait(0.5):
                     raise KeyboardInterrupt
                 with suppress(Timeout):
-                    lock.acquire()
+                    lock.acquire(timeout=0)
             stack.callback(lock.release)
         yield
 
 
-def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs: int, interrupted: threading.Event) -> None:
+def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs: int, interruption: Interruption) -> None:
     """Run the pipeline with the differences of each experiment that is not up to date, `jobs` at a time.
 
     The differences are those from `base`; `undo` has the values by key with which DVC makes it of the params in the workspace.
@@ -130,6 +140,8 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     published = {experiment.name for experiment in all_experiments() if experiment.published}
     commands: dict[str, list[str]] = {}
     for name, differences in experiments.items():
+        if interruption.status:
+            raise KeyboardInterrupt
         changes = flatten(differences)
         if not (current := up_to_date(name, merge(base, differences))):
             commands[name] = [f"--set-param={as_override(key, value)}" for key, value in {**undo, **changes}.items()]
@@ -142,11 +154,11 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
     if jobs > 1:  # experiments with the same data share what comes before the training: it runs once, first
         groups = {name: json.dumps(experiments[name].get("data")) for name in commands}
         first = {group: name for name, group in reversed(groups.items())}
-        for name, status in finished({name: [*commands[name], "preprocess"] for name in first.values()}, 1, interrupted):
+        for name, status in finished({name: [*commands[name], "preprocess"] for name in first.values()}, 1, interruption):
             if status != 0:
                 commands = {other: command for other, command in commands.items() if groups[other] != groups[name]}
         remove([name + PENDING for name in groups])
-    for _ in finished(commands, jobs, interrupted):
+    for _ in finished(commands, jobs, interruption):
         # Two runs of DVC that start and end at the same moment may take each other's experiment: look for all of them.
         accepted = [name for name in experiments if name not in done and accept(name)]
         done |= set(accepted)
@@ -156,7 +168,7 @@ def run(experiments: Mapping[str, Any], base: Any, undo: Mapping[str, Any], jobs
         raise InputError(f"failed: {', '.join(failed)}; see the output above{f' and the logs in {LOGS}' if jobs > 1 else ''}")
 
 
-def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: threading.Event) -> Iterator[tuple[str, int]]:
+def finished(commands: Mapping[str, Sequence[str]], jobs: int, interruption: Interruption) -> Iterator[tuple[str, int]]:
     """Run `dvc exp run --temp` for each command, `jobs` at a time; yield each name with its exit status as it ends.
 
     After an interruption, which raises KeyboardInterrupt, or an error, what still runs is interrupted once and waited for.
@@ -165,7 +177,7 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interrupted: thre
     logs = {name: LOGS / f"{name}.log" for name in commands if jobs > 1}
     try:
         while waiting or running:
-            if interrupted.wait(0.1):
+            if interruption.wait(0.1):
                 raise KeyboardInterrupt
             # Starts do not overlap: until DVC prints the name, the experiment lies in a stash that all its runs share.
             starting = any(logs and (name + PENDING) not in logs[name].read_text("utf-8", "replace") for name in running)

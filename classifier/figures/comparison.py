@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib import color_sequences, colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
 
-from classifier.figures.style import INK, show_epochs, show_percent, style_axes
+from classifier.figures.style import INK, show_epochs, show_percent, style_axes, text_width
 from classifier.results.comparison import Result
 from classifier.results.learning_curve import best_epoch
 
@@ -36,7 +35,7 @@ def learning_curves(groups: Mapping[str, Sequence[Result]]) -> Figure:
     ]
     lines = [line for handle in handles for line in str(handle.get_label()).splitlines()]
     # In points: handle, gap, text and space between columns; Matplotlib neither breaks nor measures a legend by itself.
-    entry = 20 + 8 + 20 + max(TextPath((0, 0), line, size=10).get_extents().width for line in lines)
+    entry = 20 + 8 + 20 + 72 * max(text_width(line, 10) for line in lines)
     columns = min(len(handles), max(1, int(WIDTH * 72 / entry)))
     rows = -(-len(handles) // columns) * -(-len(lines) // len(handles))
     figure = Figure(figsize=(WIDTH, HEIGHT + 0.25 * (rows - 1)), layout="constrained")

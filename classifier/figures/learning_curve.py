@@ -23,11 +23,12 @@ def learning_curve_figure(epochs: Sequence[Epoch]) -> Figure:
             axes.plot(numbers, values, style, color=color, markersize=4.5, markerfacecolor=inside, label=label)
         height = getattr(best, f"validation_{quantity}")
         axes.axvline(best.epoch, color=INK, linewidth=0.8, linestyle=":", zorder=1)
-        axes.plot(best.epoch, height, "o", color=VALIDATION_COLOR, markeredgecolor="white", markersize=9, zorder=3)
+        marker = {"markersize": 9, "markeredgecolor": "white", "linestyle": "", "zorder": 3, "label": "best epoch"}
+        axes.plot(best.epoch, height, "o", color=VALIDATION_COLOR, **marker)
         show_epochs(axes, len(epochs))
         axes.set_title(quantity.capitalize())
         style_axes(axes, "epoch", "cross-entropy (nats)" if quantity == "loss" else quantity)
     show_percent(accuracy.yaxis)
-    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"Best epoch {best.epoch} of {len(epochs)}: validation accuracy {best.validation_accuracy:.1%}", color=INK)
     return figure

@@ -2,29 +2,35 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from classifier.figures.style import INK
+from classifier.figures.style import INK, short_name, text_width
 from classifier.results.predictions import Mistakes, Predictions
+
+WIDTH = 12.4  # inches, which hold 8 images
+CAPTION = 8.5  # points
 
 
 def mistakes_figure(predictions: Predictions, mistakes: Mistakes, most: int) -> Figure:
     """Show the first `most` mistakes, with the true class, the predicted one and its probability."""
-    shown = min(most, len(mistakes.indices))
-    columns = min(8, max(1, shown))
-    rows = max(1, -(-shown // columns))
-    figure = Figure(figsize=(max(1.55 * columns, 6.5), 1.9 * rows + 0.6), layout="constrained")
-    figure.suptitle("The most confident mistakes: true class, predicted class" if shown else "No mistakes", color=INK)
-    names = predictions.class_names
+    names = [short_name(name) for name in predictions.class_names.tolist()]
+    captions = []
+    for index in mistakes.indices[:most]:
+        probabilities = predictions.probabilities[index]
+        predicted = f"taken for {names[probabilities.argmax()]}"
+        captions.append(f"{names[predictions.labels[index]]}\n{predicted}\nprobability {probabilities.max():.1%}")
+    cell = max(WIDTH / 8, *(text_width(caption, CAPTION) + 0.1 for caption in captions), 0)
+    columns = min(int(WIDTH / cell), max(1, len(captions)))
+    rows = max(1, -(-len(captions) // columns))
+    figure = Figure(figsize=(max(cell * columns, 7.5), 2.05 * rows + 0.6), layout=ConstrainedLayoutEngine(h_pad=0.08))
+    title = "The most confident mistakes: true class, predicted class and its probability" if captions else "No mistakes"
+    figure.suptitle(title, color=INK)
     for number, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         axes.axis("off")
-        if number < shown:
-            index = mistakes.indices[number]
-            probabilities = predictions.probabilities[index]
-            image = _displayable(mistakes.images[number])
-            axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            prediction = f"{names[probabilities.argmax()]} {probabilities.max():.1%}"
-            axes.set_title(f"{names[predictions.labels[index]]}\n{prediction}", fontsize=8.5, color=INK)
+        if number < len(captions):
+            axes.imshow(_displayable(mistakes.images[number]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_title(captions[number], fontsize=CAPTION, color=INK)
     return figure
 
 

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
@@ -17,7 +19,25 @@ VALIDATION_COLOR = "#1d4ed8"
 INK = "#1f2937"  # of all text and lines
 PALE = "#e5e7eb"  # of grids
 SCORE_COLORS = {"precision": "#0f766e", "recall": "#1d4ed8", "F1": "#be185d"}
-SHARES: Colormap = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#bfdbfe", "#3b82f6", "#1e3a8a"])
+# Most cells of a confusion matrix are small shares, which need the most different colours.
+SHARES: Colormap = LinearSegmentedColormap.from_list(
+    "shares", [(0, "#ffffff"), (0.1, "#bfdbfe"), (0.5, "#3b82f6"), (1, "#1e3a8a")]
+)
+
+
+def short_name(name: str) -> str:
+    """Return the name of a class; of one with more than 30 characters, the middle is left out."""
+    return name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}"
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the width in inches of a text, whose longest line counts, in a font of `size` points.
+
+    Rounding to pixels makes a text up to a tenth wider, which is included.
+    """
+    font = FontProperties(size=size)
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")]
+    return 1.1 * float(max(widths)) / 72
 
 
 def style_axes(axes: Axes, x_label: str, y_label: str) -> None:

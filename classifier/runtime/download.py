@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from classifier.runtime.console import log, progress_bar
+from classifier.runtime.files import file_lock
 
 if TYPE_CHECKING:
     from requests import Response
@@ -47,7 +48,7 @@ class Download:
         self.finished = folder / name
         self.partial = folder / f"{name}.partial"
         self.validator = folder / f"{name}.validator"
-        self.lock = FileLock(folder / f"{name}.lock")
+        self.lock = folder / f"{name}.lock"
 
     def started(self) -> bool:
         """Return whether an earlier run left something of the file, which may be damaged."""
@@ -85,15 +86,16 @@ class Download:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock, which ends with the process, and say so if another process must be waited for."""
+        lock = file_lock(self.lock)
         try:
-            self.lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             log(f"waiting for another process that downloads {self.url}")
-            self.lock.acquire()
+            lock.acquire()
         try:
             yield
         finally:
-            self.lock.release()
+            lock.release()
 
     def _transfer(self, slow_rate: float, slow_seconds: float) -> None:
         import requests  # 0.1 s, and only downloads need it

@@ -1,10 +1,13 @@
-"""Errors that the user can fix, distinguished from bugs."""
+"""Errors that the user can fix, distinguished from bugs. Imports the standard library alone."""
+
+from __future__ import annotations  # an old Python must get as far as the line of tools.setup that names its version
 
 import errno
 import os
 import re
 import sys
 from pathlib import Path
+from types import TracebackType
 
 CODE = Path(__file__).parents[2]
 # What may fail without the name of a file, and is no bug: the disk, memory, the number of open files, a reader that is gone.
@@ -33,5 +36,33 @@ def is_of_the_system(error: BaseException) -> bool:
     if not isinstance(error.filename, str | bytes | os.PathLike):
         return error.errno in OF_THE_SYSTEM
     path = Path(os.fsdecode(error.filename)).absolute()
-    libraries = [Path(sys.prefix, "lib"), Path(sys.base_prefix, "lib"), *(CODE / name for name in ("classifier", "stages"))]
+    libraries = [
+        Path(sys.prefix, "lib"),
+        Path(sys.base_prefix, "lib"),
+        *(CODE / name for name in ("classifier", "stages", "tools")),
+    ]
     return not any(path.is_relative_to(folder) for folder in libraries)
+
+
+def lacking_package(error: BaseException) -> str:
+    """Return the line for a Python without a package of requirements.lock, and an empty string for another error."""
+    own = {"benchmarks", "classifier", "stages", "tools"}
+    if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.partition(".")[0] in own:
+        return ""
+    return f"{sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate"
+
+
+def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print an error that the user can fix in one line, and other ones with their traceback, in place of sys.excepthook."""
+    name = Path(sys.argv[0]).stem
+    line = lacking_package(error)
+    if isinstance(error, InputError):
+        line = f"{name}: {error}"
+    if isinstance(error, OSError) and is_of_the_system(error):
+        line = f"{name}: {f'{os.fsdecode(error.filename)}: ' if error.filename else ''}{error.strerror}"
+    if isinstance(error, KeyboardInterrupt):
+        line = f"{name}: interrupted"
+    if not line or os.environ.get("CLASSIFIER_TRACEBACK", "0") not in {"", "0"}:
+        sys.__excepthook__(kind, error, traceback)
+    if line:
+        print(line, file=sys.stderr)

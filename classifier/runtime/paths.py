@@ -40,7 +40,7 @@ def checkpoint_file() -> Path:
 
 def check_output_folders() -> None:
     """Raise InputError for a folder of outputs that is a link to outside of the repository, which DVC would refuse too late."""
-    for folder in map(Path, ("data", "models", "metrics", "plots")):
+    for folder in map(Path, ("data", "data/processed", "models", "metrics", "plots")):
         if not folder.resolve().is_relative_to(Path.cwd()):
             raise InputError(
                 f"{folder} is a link to {folder.resolve()}, outside of the repository, where DVC accepts no outputs: make it a "

@@ -32,9 +32,9 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     """Run the block as the stage `name`; the imports that the stage needs belong into the block.
 
     `--help` prints `description`. An error that the user can fix (InputError, an OSError about a file or the system, no memory,
-    a missing package) is one line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in `NAME: interrupted`,
-    with 128 plus the number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the environment
-    shows that of every exception.
+    a missing package) is one line on standard error, with exit status 1. SIGINT, SIGTERM and SIGHUP end in a line that says how
+    to continue, with 128 plus the number of the signal. Other exceptions keep their traceback; `CLASSIFIER_TRACEBACK=1` in the
+    environment shows that of every exception.
 
     A stage that DVC started also stops when that DVC is gone, because it would write its outputs while the next DVC runs.
     Since DVC deletes the outputs of a stage before it starts it, each of these endings restores them.
@@ -53,7 +53,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
             if stops or ("DVC_STAGE" in os.environ and _is_orphan(parent)):
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    for each in _ending_signals():
+    for each in ending_signals():
         signal.signal(each, stop)
     parent, started = os.getppid(), time.time()
     prepare_streams()
@@ -66,7 +66,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
     _parse_arguments(name, description)
     try:
         if os.name == "posix":
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())  # held back while a training starts again
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending_signals())  # held back while a training starts again
         if "DVC_STAGE" in os.environ:
             from classifier.runtime.paths import check_output_folders
 
@@ -75,14 +75,14 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
         ended.set()
-        for each in _ending_signals():
+        for each in ending_signals():
             signal.signal(each, lambda number, _: os._exit(128 + number))  # the outputs are complete; Python still cleans up
     except BaseException as error:
         ended.set()
-        for each in _ending_signals():
+        for each in ending_signals():
             signal.signal(each, signal.SIG_IGN)
         number = stops[0][0] if stops else signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0
-        line = f"{name}: interrupted" if number else _explain(name, error)
+        line = _how_to_continue(name, started) if number else _explain(name, error)
         if line and os.environ.get("CLASSIFIER_TRACEBACK", "0") not in {"", "0"}:
             sys.excepthook(type(error), error, error.__traceback__)
         if line:
@@ -109,7 +109,7 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     received: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _ending_signals()}
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in ending_signals()}
     try:
         yield lambda: bool(received)
     finally:
@@ -160,7 +160,7 @@ def restore_from_cache(address: str, *, orphaned: bool) -> bool:
     return complete
 
 
-def _ending_signals() -> list[signal.Signals]:
+def ending_signals() -> list[signal.Signals]:
     """Return those that exist here and are not ignored, as SIGHUP is under nohup and SIGINT in the background of a shell."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     return [number for number in map(signal.Signals.__getitem__, names) if signal.getsignal(number) != signal.SIG_IGN]
@@ -192,18 +192,31 @@ def _is_full_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
+def _how_to_continue(name: str, started: float) -> str:
+    """Return the line for a stage that was interrupted."""
+    saved = ""
+    with suppress(OSError):
+        from classifier.runtime.paths import checkpoint_file
+
+        if name == "train" and checkpoint_file().stat().st_mtime > started - 1:  # file systems count coarsely
+            saved = ", its state is saved"
+    by_hand = "DVC_STAGE" not in os.environ
+    command = f"python -m stages.{name}" if by_hand else "the same command" if "DVC_EXP_NAME" in os.environ else "dvc repro"
+    return f"{name}: interrupted{saved}; {command} continues"
+
+
 def _explain(name: str, error: BaseException) -> str | None:
     """Return the line for an error that the user can fix, and None for a bug."""
-    from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
+    from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory, lacking_package
 
     if isinstance(error, InputError):
         return f"{name}: {error}"
     if isinstance(error, OSError) and is_of_the_system(error):
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         return f"{name}: {where}{error.strerror or error}"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "classifier").split(".")[0] not in {"classifier", "stages"}:
+    if line := lacking_package(error):
         restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
-        return f"{name}: {sys.executable} lacks the package {error.name}: run make setup, then . .venv/bin/activate{restore}"
+        return f"{name}: {line}{restore}"
     return f"{name}: out of memory" if is_out_of_memory(error) else None
 
 

@@ -18,6 +18,7 @@ def test_the_speeds_are_medians_with_a_row_for_each_count() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_measurement_trains_beside_busy_processes_that_end_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

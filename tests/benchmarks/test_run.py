@@ -93,6 +93,7 @@ def test_a_measurement_that_fails_leaves_the_runs_before_it(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_training_is_timed_and_scored_by_the_stages_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     processed = tmp_path / "processed"
     for name, size in (("train", 20), ("validation", 4), ("test", 4)):  # of one class, which anything learns

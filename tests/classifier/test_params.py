@@ -53,18 +53,28 @@ def complaint(values: Any) -> str:
             "x",
             """params.yaml: augmentation.crop_fill: should be 'black' or 'reflection', got "x\"""",
         ),
-        ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be greater than or equal to 1, got 0"),
-        ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a valid array, got 24"),
-        ("train", "freeze", [0.5, 1.5], "params.yaml: train.freeze.1: should be less than or equal to 1, got 1.5"),
+        ("train", "image_sizes", [0], "params.yaml: train.image_sizes.0: should be an integer from 1 to 256, got 0"),
+        ("train", "image_sizes", 24, "params.yaml: train.image_sizes: should be a list of integers from 1 to 256, got 24"),
+        ("train", "freeze", [0.5, 1.5], "params.yaml: train.freeze.1: should be a number from 0 to 1, got 1.5"),
         ("train", "freeze", [0.75, 0.5], "params.yaml: train.freeze: should not fall, since a convolution needs gradients"),
-        ("train", "epochs", -3, "params.yaml: train.epochs: should be greater than or equal to 1, got -3"),
-        ("train", "epochs", "abc", 'params.yaml: train.epochs: should be a valid integer, got "abc"'),
-        ("train", "epochs", 2.0, "params.yaml: train.epochs: should be a valid integer, got 2.0"),
-        ("train", "epochs", True, "params.yaml: train.epochs: should be a valid integer, got true"),
-        ("train", "epochs", None, "params.yaml: train.epochs: should be a valid integer, got null"),
-        ("train", "epochs", 10**30, "params.yaml: train.epochs: should be less than or equal to 1000000"),
-        ("train", "learning_rate", float("nan"), "params.yaml: train.learning_rate: should be a finite number, got NaN"),
-        ("train", "optimizer", "adm", "params.yaml: train.optimizer: should be"),
+        ("train", "epochs", -3, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got -3"),
+        ("train", "epochs", "abc", 'params.yaml: train.epochs: should be an integer from 1 to 1000000, got "abc"'),
+        ("train", "epochs", 2.0, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got 2.0"),
+        ("train", "epochs", True, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got true"),
+        ("train", "epochs", None, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got null"),
+        ("train", "epochs", 10**30, "params.yaml: train.epochs: should be an integer from 1 to 1000000, got 1000"),
+        (
+            "train",
+            "learning_rate",
+            float("nan"),
+            "params.yaml: train.learning_rate: should be a number greater than 0 and at most 1000, got NaN",
+        ),
+        (
+            "train",
+            "optimizer",
+            "adm",
+            "params.yaml: train.optimizer: should be 'adam', 'sgd' or 'muon', got \"adm\" (did you mean adam?)",
+        ),
         ("data", "name", "mnist", "params.yaml: data.name: should be 'cifar10' or 'digits', got \"mnist\""),
         (
             "data",
@@ -73,10 +83,39 @@ def complaint(values: Any) -> str:
             "params.yaml: data.sources.1: should be a path (~ and $NAME are replaced) "
             'or a URL with http://, https:// or file://, got "s3://bucket/a"',
         ),
-        ("data", "validation_fraction", 1, "params.yaml: data.validation_fraction: should be less than 1, got 1"),
-        ("network", "widths", [], "params.yaml: network.widths: should have at least 1 item"),
-        ("network", "widths", [8, "a"], 'params.yaml: network.widths.1: should be a valid integer, got "a"'),
-        ("network", "widths", 8, "params.yaml: network.widths: should be a valid array, got 8"),
+        (
+            "data",
+            "validation_fraction",
+            1,
+            "params.yaml: data.validation_fraction: should be a number greater than 0 and less than 1, got 1",
+        ),
+        (
+            "data",
+            "sources",
+            "a",
+            'params.yaml: data.sources: should be a list of places, as in [data/archives, ../shared], got "a"',
+        ),
+        (
+            "data",
+            "name",
+            "CIFAR-10",
+            "params.yaml: data.name: should be 'cifar10' or 'digits', got \"CIFAR-10\" (did you mean cifar10?)",
+        ),
+        ("network", "batch_norm", "yes", 'params.yaml: network.batch_norm: should be true or false, got "yes"'),
+        (
+            "train",
+            "label_smoothing",
+            1,
+            "params.yaml: train.label_smoothing: should be a number of at least 0 and less than 1, got 1",
+        ),
+        (
+            "network",
+            "widths",
+            [],
+            "params.yaml: network.widths: should be a list of one or more integers from 1 to 4096, got []",
+        ),
+        ("network", "widths", [8, "a"], 'params.yaml: network.widths.1: should be an integer from 1 to 4096, got "a"'),
+        ("network", "widths", 8, "params.yaml: network.widths: should be a list of one or more integers from 1 to 4096, got 8"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_key_what_it_got_and_what_it_takes(
@@ -86,10 +125,11 @@ def test_a_bad_value_is_refused_with_its_key_what_it_got_and_what_it_takes(
     assert complaint(values).startswith(expected)
 
 
-def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None:
+def test_a_misspelt_key_is_refused_with_the_nearest_one_and_the_keys_that_exist(values: Any) -> None:
     values["train"]["epoch"] = values["train"].pop("epochs")
     assert complaint(values) == (
-        "params.yaml: train.epoch: unknown key; train takes epochs, batch_size, learning_rate, optimizer, schedule, "
+        "params.yaml: train.epoch: unknown key (did you mean train.epochs?); "
+        "train takes epochs, batch_size, learning_rate, optimizer, schedule, "
         "weight_decay, label_smoothing, image_sizes, freeze, seed, device, precision"
     )
 
@@ -97,13 +137,45 @@ def test_a_misspelt_key_is_refused_with_the_keys_that_exist(values: Any) -> None
 def test_a_misspelt_section_is_refused_with_the_sections_that_exist(values: Any) -> None:
     values["trian"] = values.pop("train")
     assert complaint(values) == (
-        "params.yaml: trian: unknown key; the file takes data, network, augmentation, train, evaluate, plot"
+        "params.yaml: trian: unknown key (did you mean train?); "
+        "the file takes data, network, augmentation, train, evaluate, plot"
     )
 
 
-def test_a_missing_key_is_named(values: Any) -> None:
+def test_a_key_in_the_wrong_section_is_refused_with_the_sections_that_have_it(values: Any) -> None:
+    values["network"]["seed"] = 1
+    assert complaint(values).startswith(
+        "params.yaml: network.seed: unknown key (did you mean data.seed or train.seed?); network takes"
+    )
+    del values["network"]["seed"]
+    values["epochs"] = 3
+    assert complaint(values).startswith("params.yaml: epochs: unknown key (did you mean train.epochs?); the file takes")
+    del values["epochs"]
+    values["train"]["zzz"] = 3
+    assert complaint(values).startswith("params.yaml: train.zzz: unknown key; train takes")
+
+
+def test_a_missing_key_or_section_is_named_with_what_it_takes(values: Any) -> None:
     del values["train"]["epochs"]
-    assert complaint(values) == "params.yaml: train.epochs: missing"
+    assert complaint(values) == "params.yaml: train.epochs: missing; it should be an integer from 1 to 1000000"
+    values["train"]["epochs"] = 1
+    del values["augmentation"]["flip"]
+    assert complaint(values) == "params.yaml: augmentation.flip: missing; it should be true, false or 'alternating'"
+    del values["augmentation"]
+    assert complaint(values) == (
+        "params.yaml: augmentation: missing; it should be a section with the keys flip, crop_padding, crop_fill"
+    )
+
+
+def test_every_key_is_described_in_plain_words(values: Any) -> None:
+    for key in flatten(values):
+        section, name = key.split(".")
+        wrong = complaint(values | {section: values[section] | {name: None}})
+        missing = complaint(values | {section: {other: value for other, value in values[section].items() if other != name}})
+        words = wrong.removeprefix(f"params.yaml: {key}: should be ").removesuffix(", got null")
+        assert missing == f"params.yaml: {key}: missing; it should be {words}"
+        assert re.match("an? |true|'", words)
+        assert not re.search("valid|array|boolean|string|tuple", words)
 
 
 @pytest.mark.parametrize("section", [None, [], 3, "text"])
@@ -121,7 +193,7 @@ def test_flips_are_on_off_or_alternating(values: Any, flip: object) -> None:
 def test_a_long_value_is_cut_at_80_characters(values: Any) -> None:
     for length, shown in ((78, f'"{"x" * 78}"'), (79, f'"{"x" * 76}...')):
         values["train"]["epochs"] = "x" * length
-        assert complaint(values) == f"params.yaml: train.epochs: should be a valid integer, got {shown}"
+        assert complaint(values) == f"params.yaml: train.epochs: should be an integer from 1 to 1000000, got {shown}"
 
 
 def test_a_key_that_would_break_the_line_is_shown_escaped(values: Any) -> None:
@@ -157,33 +229,36 @@ NO_PLAIN_NUMBER = "should be a plain number, such as 1000, 0.5 or 1e-05, or text
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("train:\n  epochs: 1\n  epochs: 2\n", 'line 3: not valid YAML: found duplicate key at "epochs: 2"'),
-        ("train: [1\n", "line 2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("a: x\nb: *x\n", "line 2: not valid YAML: found undefined alias 'x' at \"*x\""),
-        ("x: [" + "9," * 50, "line 1: not valid YAML: expected the node content, but found '<stream end>'"),
-        ("x: '" + "9" * 100, "line 1: not valid YAML: found unexpected end of stream"),
-        ("x: " + "[" * 1000, "line 1: not valid YAML: nested too deeply"),
-        ('x: "\\Uffffffff"', "line 1: not valid YAML: Python int too large to convert to C int"),
-        ("a: 1\nb: \0", "line 2: not valid YAML: remove the character '\\x00'"),
-        ("a: 1 # x\u2028b: 2", "line 1: not valid YAML: remove the character '\\u2028'"),
-        ("a: 1\n--- 2", "line 2: not valid YAML: but found another document"),
-        ("a: [https://a.org/b?c=d]", "line 1: not valid YAML: put text with a '?' in quotes at \"?c=d]\""),
-        ("a: [b,\n  c?]", "line 2: not valid YAML: put text with a '?' in quotes at \"?]\""),
-        ("a:\n  b: 1_000 # steps", f'line 2: {NO_PLAIN_NUMBER}"1_000 # steps"'),
-        ("-0x1F", f'line 1: {NO_PLAIN_NUMBER}"-0x1F"'),
-        ("[1, .5e3]", f'line 1: {NO_PLAIN_NUMBER}".5e3]"'),
-        ("2020-01-02", f'line 1: {NO_PLAIN_NUMBER}"2020-01-02"'),
-        ("x: " + "9" * 5000, f'line 1: {NO_PLAIN_NUMBER}"{"9" * 57}..."'),
-        ("a: 1\n<<: {a: 1}", 'line 2: should be the keys that are to be merged, got "<<: {a: 1}"'),
-        ("x: !!python/object/apply:os.system [true]", 'line 1: should be without a tag, got "!!python/object'),
-        ("x: !!int 1", 'line 1: should be without a tag, got "!!int 1"'),
-        ("%YAML 1.1\n---\nx: 1", 'line 1: should be without directives, got "%YAML 1.1"'),
-        ("x: 1\n...", 'line 2: should be without document end markers, got "..."'),
-        ("x: &a {y: *a}", 'line 1: should not be an alias of a value that contains it, got "*a}"'),
-        ("{a:}", 'line 1: should have a space after the colon, got ":}"'),
-        ('x: "\\ud83d\\ude00"', "line 1: should be a character instead of the escaped halves of a surrogate pair"),
-        ("x: |\n\n  y", "line 1: should start with a line of text, below a key"),
-        ("|\n y", "line 1: should start with a line of text, below a key"),
+        (
+            "train:\n  epochs: 1\n  epochs: 2\n",
+            'line 3, column 3: not valid YAML: a key should stand only once, got "epochs: 2"',
+        ),
+        ("train: [1\n", 'line 1, column 8: not valid YAML: should have a comma between items and a ] at the end, got "[1"'),
+        ("a: x\nb: *x\n", 'line 2, column 4: not valid YAML: put text that begins with * in quotes, got "*x"'),
+        ("x: [" + "9," * 50, "line 1, column 105: not valid YAML: should be closed"),
+        ("x: '" + "9" * 100, f'line 1, column 4: not valid YAML: should be closed, got "\'{"9" * 56}..."'),
+        ("x: " + "[" * 1000, "line 1, column 1004: not valid YAML: nested too deeply"),
+        ('x: "\\Uffffffff"', "line 1, column 7: not valid YAML: remove the escape of a character that does not exist, got "),
+        ("a: 1\nb: \0", "line 2, column 4: not valid YAML: remove the character '\\x00'"),
+        ("a: 1 # x\u2028b: 2", "line 1, column 9: not valid YAML: remove the character '\\u2028'"),
+        ("a: 1\n--- 2", 'line 2, column 1: not valid YAML: should be one document, without ---, got "--- 2"'),
+        ("a: [https://a.org/b?c=d]", "line 1, column 20: not valid YAML: put text with a '?' in quotes, got \"?c=d]\""),
+        ("a: [b,\n  c?]", "line 2, column 4: not valid YAML: put text with a '?' in quotes, got \"?]\""),
+        ("a:\n  b: 1_000 # steps", f'line 2, column 6: {NO_PLAIN_NUMBER}"1_000"'),
+        ("-0x1F", f'line 1, column 1: {NO_PLAIN_NUMBER}"-0x1F"'),
+        ("[1, .5e3]", f'line 1, column 5: {NO_PLAIN_NUMBER}".5e3]"'),
+        ("2020-01-02", f'line 1, column 1: {NO_PLAIN_NUMBER}"2020-01-02"'),
+        ("x: " + "9" * 5000, f'line 1, column 4: {NO_PLAIN_NUMBER}"{"9" * 57}..."'),
+        ("a: 1\n<<: {a: 1}", 'line 2, column 1: should be the keys that are to be merged, got "<<: {a: 1}"'),
+        ("x: !!python/object/apply:os.system [true]", 'line 1, column 4: should be without a tag, got "!!python/object'),
+        ("x: !!int 1", 'line 1, column 4: should be without a tag, got "!!int 1"'),
+        ("%YAML 1.1\n---\nx: 1", 'line 1, column 1: should be without directives, got "%YAML 1.1"'),
+        ("x: 1\n...", 'line 2, column 1: should be without document end markers, got "..."'),
+        ("x: &a {y: *a}", 'line 1, column 11: should not be an alias of a value that contains it, got "*a}"'),
+        ("{a:}", 'line 1, column 3: should have a space after the colon, got ":}"'),
+        ('x: "\\ud83d\\ude00"', "line 1, column 4: should be a character instead of the escaped halves of a surrogate pair"),
+        ("x: |\n\n  y", "line 1, column 4: should start with a line of text, below a key"),
+        ("|\n y", "line 1, column 1: should start with a line of text, below a key"),
     ],
 )
 def test_yaml_that_dvc_may_read_differently_or_not_at_all_is_refused_with_its_line(text: str, expected: str) -> None:
@@ -192,6 +267,47 @@ def test_yaml_that_dvc_may_read_differently_or_not_at_all_is_refused_with_its_li
     line = str(caught.value)
     assert line.startswith(f"params.yaml, {expected}")
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            ("  epochs: 15", "   epochs: 15"),
+            '28, column 3: not valid YAML: indent like the line above, {key}, got "batch_size: 64"',
+        ),
+        (
+            ("  epochs: 15", "  epochs 15"),
+            '28, column 3: not valid YAML: indent like the line above, {key}, got "batch_size: 64"',
+        ),
+        (
+            ("  epochs: 15", "\tepochs: 15"),
+            '27, column 1: not valid YAML: indent with spaces, not with a tab, got "epochs: 15"',
+        ),
+        (("train:\n", "train\n"), '26, column 1: not valid YAML: a key should be followed by a colon and a space, got "train"'),
+        (("train:\n", "<<<<<<< HEAD\ntrain:\n"), '26, column 1: not valid YAML: {merge}, got "<<<<<<< HEAD"'),
+        (
+            ("128, 256]", "128, 256"),
+            '13, column 11: not valid YAML: should have a comma between items and a ] at the end, got "[8, ',
+        ),
+        (("cifar10 #", "'cifar10 #"), '4, column 9: not valid YAML: a quote should be closed in its line, got "\'cifar10"'),
+        (("cifar10 #", '"cifar10 #'), '4, column 9: not valid YAML: a quote should be closed in its line, got "\\"cifar10"'),
+        (("cifar10 #", "cifar10: x #"), '4, column 16: not valid YAML: put text with a colon in quotes, {comment}, got ": x"'),
+        (("cifar10 #", '"cifar10" x #'), '4, column 19: not valid YAML: nothing should follow the value, got "x"'),
+        (("cifar10 #", "@x #"), '4, column 9: not valid YAML: put text that begins with @ in quotes, got "@x"'),
+        (("cifar10 #", '"\\c" #'), '4, column 11: not valid YAML: double the backslash, or use single quotes, got "c\\""'),
+        (
+            ("cifar10 #", "- x #"),
+            '4, column 9: not valid YAML: put a list in [ ], or each - item on a line below the key, got "- x"',
+        ),
+    ],
+)
+def test_a_slip_in_the_file_is_shown_where_it_is_and_without_comments(change: tuple[str, str], expected: str) -> None:
+    words = {"key": "whose key should be followed by a colon and a space", "comment": "and a space before the # of a comment"}
+    words["merge"] = "a key should be followed by a colon and a space"
+    with pytest.raises(InputError) as caught:
+        parse_yaml(parameters().replace(*change), "params.yaml")
+    assert str(caught.value).startswith(f"params.yaml, line {expected.format(**words)}")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +349,7 @@ def test_a_file_that_is_no_section_is_refused_with_the_sections_that_exist(tmp_p
 def test_an_override_that_would_break_the_line_is_shown_escaped() -> None:
     with pytest.raises(InputError) as caught:
         parse_yaml("1_0", "-S train.epochs\n=1_0")
-    assert str(caught.value).startswith('"-S train.epochs\\n=1_0", line 1: should be a plain number')
+    assert str(caught.value).startswith('"-S train.epochs\\n=1_0", line 1, column 1: should be a plain number')
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_missing_key_is_refused_by_its_name(tmp_path: Path, key: str) -> None:
     del inside[last]
     params, line = complaint(written(values), tmp_path)
     assert params is None
-    assert line == f"{tmp_path / 'params.yaml'}: {key}: missing"
+    assert line.startswith(f"{tmp_path / 'params.yaml'}: {key}: missing; it should be ")
 
 
 @examples
@@ -191,7 +191,11 @@ def test_a_duplicate_key_is_refused_with_its_line(tmp_path: Path, key: str) -> N
     lines.insert(number + 1, lines[number])
     params, line = complaint("\n".join(lines), tmp_path)
     assert params is None
-    assert line.startswith(f"{tmp_path / 'params.yaml'}, line {number + 2}: not valid YAML: found duplicate key at ")
+    column = len(lines[number]) - len(lines[number].lstrip()) + 1
+    expected = (
+        f"{tmp_path / 'params.yaml'}, line {number + 2}, column {column}: not valid YAML: a key should stand only once, got "
+    )
+    assert line.startswith(expected)
 
 
 @examples
@@ -248,7 +252,7 @@ def same(one: Any, other: Any) -> bool:
 def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(text: str) -> None:
     value, line = read(text)
     if line:
-        assert re.match(r"params\.yaml, line \d+: \w", line)
+        assert re.match(r"params\.yaml, line \d+, column \d+: \w", line)
         assert line.isprintable()
     else:
         assert same(value or {}, parse_as_dvc(text, "params.yaml"))

@@ -46,11 +46,14 @@ def test_an_empty_variant_differs_in_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("train:\n  epoch: 3\n", "variants/mine.yaml: train.epoch: unknown key; train takes epochs, batch_size"),
-        ("train:\n  epochs: many\n", 'variants/mine.yaml: train.epochs: should be a valid integer, got "many"'),
+        ("train:\n  epoch: 3\n", "variants/mine.yaml: train.epoch: unknown key (did you mean train.epochs?); train takes"),
+        ("train:\n  epochs: many\n", 'variants/mine.yaml: train.epochs: should be an integer from 1 to 1000000, got "many"'),
         ("train:\n", "variants/mine.yaml: train: should be a section with the keys epochs, batch_size"),
         ("- train\n", "variants/mine.yaml: the whole file: should be a section with the keys data"),
-        ("train: {epochs: 1, epochs: 2}\n", "variants/mine.yaml, line 1: not valid YAML: found duplicate key"),
+        (
+            "train: {epochs: 1, epochs: 2}\n",
+            "variants/mine.yaml, line 1, column 20: not valid YAML: a key should stand only once",
+        ),
     ],
 )
 def test_a_variant_is_checked_as_strictly_as_the_params(text: str, expected: str) -> None:
@@ -60,10 +63,11 @@ def test_a_variant_is_checked_as_strictly_as_the_params(text: str, expected: str
     assert str(caught.value).startswith(expected)
 
 
-@pytest.mark.parametrize("name", ["mien", "../params", ""])
-def test_an_unknown_name_lists_the_names(name: str) -> None:
-    with pytest.raises(InputError, match=f"no variant '{name}'; there are mine; a new one is a file variants/NAME.yaml"):
+@pytest.mark.parametrize(("name", "nearest"), [("mien", " (did you mean mine?)"), ("../params", ""), ("", "")])
+def test_an_unknown_name_lists_the_names_and_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(InputError) as caught:
         read_variant(name)
+    assert str(caught.value) == f"no variant '{name}'{nearest}; there are mine; a new one is a file variants/NAME.yaml"
 
 
 def test_an_override_is_read_as_yaml() -> None:

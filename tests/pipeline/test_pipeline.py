@@ -181,7 +181,7 @@ def test_an_error_in_a_script_itself_loses_no_output(repository: Repository) -> 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be a valid integer, got "abc"'),
+        ("train.epochs", "abc", 'train: params.yaml: train.epochs: should be an integer from 1 to 1000000, got "abc"'),
         ("network.widths", "[4,4,4,4,4,4,4,4]", "train: params.yaml: network.widths: 8 widths"),
     ],
 )
@@ -294,7 +294,7 @@ def test_the_page_of_plots_needs_no_network_and_shows_every_chart_and_picture(ma
     made.dvc("plots", "show")
     page = (made.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
-    for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split"):
+    for title in ("Loss", "Accuracy", "Learning rate", "Confusion matrix of the test split", "Mistakes on the test split"):
         assert re.search(rf'"text": "{title}"', page), title
     assert "<DVC_METRIC" not in page
     pictures = {path.name for path in (made.folder / "dvc_plots/static").iterdir()}
@@ -360,7 +360,7 @@ def test_a_variant_means_the_same_whatever_is_edited_in_params(repository: Repos
 def test_make_repro_checks_params_before_dvc_finds_nothing_changed(repository: Repository) -> None:
     repository.replace("params.yaml", "\nevaluate:", "\nevalute:")
     output = repository.python("tools.repro", fails=True)
-    assert output.startswith("repro: params.yaml: evalute: unknown key; the file takes data, network")
+    assert output.startswith("repro: params.yaml: evalute: unknown key (did you mean evaluate?); the file takes data")
     assert output.count("\n") == 1
 
 
@@ -369,13 +369,13 @@ def test_make_repro_repairs_what_a_kill_or_a_full_disk_left(repository: Reposito
     (entry, *_) = [path for path in (repository.folder / ".dvc/cache/runs").glob("*/*/*") if "stages.train" in path.read_text()]
     entry.write_text(entry.read_text().partition("outs:")[0])
     output = repository.python("tools.repro")
-    assert output.startswith("repro: removed .dvc/tmp/rwlock, damaged when a run was killed or the disk was full\n")
-    assert f"repro: removed {entry}, damaged" in output
+    assert output.startswith("repro: removed .dvc/tmp/rwlock, left by a run that was killed or by a full disk\n")
+    assert f"repro: removed {entry}, left by" in output
     assert "Test accuracy" in output
     repository.dvc("repro")
 
 
-def test_make_repro_that_is_interrupted_ends_with_how_to_continue(repository: Repository) -> None:
+def test_make_repro_refuses_a_second_run_and_when_interrupted_ends_with_how_to_continue(repository: Repository) -> None:
     before = repository.content(FILES)
     repository.set("train.epochs", "100000")
     with repository.start("tools.repro") as running:
@@ -385,10 +385,12 @@ def test_make_repro_that_is_interrupted_ends_with_how_to_continue(repository: Re
             line = running.stdout.readline()
             assert line, output
             output += line
-        running.send_signal(signal.SIGINT)
+        second = repository.python("tools.repro", fails=True)
+        running.send_signal(signal.SIGTERM)
         output += running.stdout.read()
-    assert running.returncode == 130
-    assert "train: interrupted\n" in output
+    assert re.fullmatch(rf"repro: process {running.pid} .* already runs the pipeline in .*: kill {running.pid}\n", second)
+    assert running.returncode == 143
+    assert "train: interrupted, its state is saved; dvc repro continues\n" in output
     assert output.endswith("repro: interrupted; make repro or dvc repro continues where it stopped\n")
     assert repository.content(FILES) == before
 
@@ -441,4 +443,6 @@ def test_the_same_variant_started_twice_runs_once(repository: Repository) -> Non
     outputs = [run.communicate()[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert [len(ran(output)) > 0 for output in outputs].count(True) == 1
-    assert "mine is being run by another process: waiting for its end" in "".join(outputs)
+    waited = re.search(r"mine is being run by process (\d+): waiting for its end", "".join(outputs))
+    assert waited
+    assert int(waited[1]) in [run.pid for run in runs]

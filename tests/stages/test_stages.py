@@ -376,6 +376,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="restarts on Linux alone")
 def test_a_training_that_restarts_to_let_its_threads_wait_differently_ends_with_the_same_bytes(workspace: Workspace) -> None:
     workspace.values["train"]["epochs"] = 3

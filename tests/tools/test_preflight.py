@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
 import subprocess
@@ -16,9 +17,18 @@ import pytest
 from classifier.runtime.errors import InputError
 from tests import preloaded
 from tests.conftest import ROOT, parameters
+from tools import table
 from tools.experiments import dvc, git
-from tools.preflight import check_experiments, check_names, check_project, repair, running_dvc
+from tools.preflight import (
+    check_experiments,
+    check_names,
+    check_no_other_run,
+    check_project,
+    repair,
+    running,
+)
 
+PYTHON = sys.executable  # the fixture below puts another in its place
 STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    deps: [params.yaml]\n    outs: [one]\n"
 
 
@@ -171,14 +181,16 @@ def test_an_imported_module_that_git_does_not_know_is_refused(statement: str) ->
     check()
 
 
-def test_a_link_to_another_disk_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["models", "data/processed"])
+def test_a_link_to_another_disk_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "disk").mkdir()
-    Path("models").symlink_to(tmp_path / "disk")
-    with refused("models is a link to .*/disk, outside of the repository.*dvc cache dir"):
+    Path(folder).parent.mkdir(exist_ok=True)
+    Path(folder).symlink_to(tmp_path / "disk")
+    with refused(f"{folder} is a link to .*/disk, outside of the repository.*dvc cache dir"):
         check()
-    Path("models").unlink()
+    Path(folder).unlink()
     Path("elsewhere").mkdir()
-    Path("models").symlink_to("elsewhere")
+    Path(folder).symlink_to(Path("elsewhere").resolve())
     check()
 
 
@@ -210,7 +222,7 @@ def test_a_damaged_rwlock_fails_every_run_and_is_removed() -> None:
         lock.write_text(content)
         with pytest.raises(InputError, match="RWLock-file"):
             dvc("repro", "--force")
-        assert repair() == ["removed .dvc/tmp/rwlock, damaged when a run was killed or the disk was full"]
+        assert repair() == ["removed .dvc/tmp/rwlock, left by a run that was killed or by a full disk"]
         dvc("repro", "--force")
     assert repair() == []
 
@@ -221,7 +233,7 @@ def test_an_entry_of_the_run_cache_fails_or_costs_a_run_wherever_it_is_cut_until
     last = whole.index("md5: ", whole.index("\nouts:")) + len("md5: ")
     for end in [0, whole.index("deps:"), whole.index("outs:"), whole.index("outs:") + 6, last, last + 31, last + 32]:
         entry.write_text(whole[:end])
-        assert repair() == [f"removed {entry.resolve()}, damaged when a run was killed or the disk was full"]
+        assert repair() == [f"removed {entry.resolve()}, left by a run that was killed or by a full disk"]
         assert not entry.parent.exists()
         entry.parent.mkdir()
     entry.write_text(whole[: whole.index("outs:")])
@@ -232,7 +244,7 @@ def test_an_entry_of_the_run_cache_fails_or_costs_a_run_wherever_it_is_cut_until
     assert "Running stage" in dvc("repro")
     assert repair() == []
     entry.unlink()
-    assert repair() == [f"removed {entry.parent.resolve()}, damaged when a run was killed or the disk was full"]
+    assert repair() == [f"removed {entry.parent.resolve()}, left by a run that was killed or by a full disk"]
     entry.parent.mkdir()
     entry.write_text(whole[: last + 33])  # DVC repairs this by itself
     assert repair() == []
@@ -244,13 +256,37 @@ def test_what_a_killed_experiment_left_is_removed() -> None:
     assert git("for-each-ref", "refs/exps/exec") == ""
 
 
-@pytest.fixture(params=["", ".dvc/tmp/exps/standalone/tmp"])
-def busy(request: pytest.FixtureRequest) -> Iterator[psutil.Process]:
-    """A process that looks like DVC, in the checkout or one of its temporary runs."""
-    folder = Path.cwd() / request.param
-    folder.mkdir(parents=True, exist_ok=True)
-    program = "import time; print(flush=True); time.sleep(1000)"
-    command = [sys.executable, "-c", program, "dvc", "repro"]
+def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
+    old = git("rev-parse", "HEAD")
+    commit("Next")
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited again\n")
+    dvc("exp", "save", "--name", "mine")
+    git("update-ref", "refs/exps/exec/EXEC_BASELINE", old)
+    assert "mine" not in dvc("exp", "list"), "or this test shows nothing"
+    table.main()
+    printed = capsys.readouterr().out
+    assert re.match("table: removed refs/exps/exec/EXEC_BASELINE, .*left by an experiment that was killed\n", printed)
+    assert re.search("^  mine ", printed, re.MULTILINE)
+
+
+def test_an_rwlock_of_a_number_that_is_now_another_process_is_removed() -> None:
+    lock = Path(".dvc/tmp/rwlock")
+    held = json.dumps({"write": {str(Path("one").absolute()): {"pid": os.getppid(), "cmd": "dvc repro"}}})
+    lock.write_text(held)
+    with pytest.raises(InputError, match="manually remove"):
+        dvc("repro", "--force")
+    assert repair() == ["removed .dvc/tmp/rwlock, left by a run that was killed or by a full disk"]
+    dvc("repro", "--force")
+    lock.write_text(held.replace(str(os.getppid()), "4194305"))  # no process has this number: DVC sees that itself
+    assert repair() == []
+    dvc("repro", "--force")
+
+
+@contextmanager
+def process_like(arguments: str, folder: Path | str = ".") -> Iterator[psutil.Process]:
+    """A process whose command line ends with these arguments."""
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1000)", *arguments.split()]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
@@ -258,8 +294,43 @@ def busy(request: pytest.FixtureRequest) -> Iterator[psutil.Process]:
         process.kill()
 
 
+@pytest.mark.parametrize(("folder", "arguments"), [(".", "dvc repro"), ("stages", "dvc repro train"), (".", "dvc exp run")])
+def test_a_second_run_of_the_pipeline_names_the_first(folder: str, arguments: str) -> None:
+    with process_like(arguments, folder) as process:
+        line = f"process {process.pid} .*{arguments}.* already runs the pipeline in .*end it: kill {process.pid}$"
+        with refused(line):
+            check_no_other_run()
+
+
+def test_of_two_that_start_at_the_same_time_the_first_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with process_like("tools.repro") as process:
+        check_no_other_run()
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil.Process, "create_time", lambda each: -each.pid)  # as if that one had started first
+            with refused(f"process {process.pid} .*tools.repro"):
+                check_no_other_run()
+
+
+@pytest.mark.parametrize(
+    ("folder", "arguments"), [(".", "dvc exp run --temp"), (".", "dvc exp show"), (".dvc/tmp/exps/copy", "dvc repro")]
+)
+def test_an_experiment_in_a_temporary_folder_and_other_commands_do_not_collide(folder: str, arguments: str) -> None:
+    Path(".dvc/tmp/exps/copy/.dvc").mkdir(parents=True)
+    with process_like(arguments, folder):
+        check_no_other_run()
+
+
+@pytest.fixture(params=["", ".dvc/tmp/exps/standalone/tmp"])
+def busy(request: pytest.FixtureRequest) -> Iterator[psutil.Process]:
+    """A process that looks like DVC, in the checkout or one of its temporary runs."""
+    folder = Path.cwd() / request.param
+    folder.mkdir(parents=True, exist_ok=True)
+    with process_like("dvc repro", folder) as process:
+        yield process
+
+
 def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) -> None:
-    assert running_dvc() == [busy]
+    assert running("dvc") == [busy]
     Path(".dvc/tmp/rwlock").write_text("")
     git("update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")
     with refused(f".dvc/tmp/rwlock is damaged, but process {busy.pid} runs DVC in .*: wait for its end, or end it"):
@@ -271,18 +342,38 @@ def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) 
 
 
 def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1000)", "dvc"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.readline()
-        assert running_dvc() == []
-        process.kill()
+    with process_like("dvc repro", tmp_path):
+        assert running("dvc") == []
+        check_no_other_run()
 
 
-@pytest.mark.parametrize("command", [["-S", "-m", "tools.variant", "digits"], ["stages/train.py"], ["tools/variant.py"]])
-def test_a_python_without_packages_and_a_script_run_by_its_path_are_one_line(command: list[str]) -> None:
+PROGRAMS = [
+    f"{part}.{path.stem}"
+    for part in ("stages", "tools", "benchmarks")
+    for path in sorted((ROOT / part).glob("*.py"))
+    if "if __name__" in path.read_text() and path.stem not in {"setup", "summary"}  # which need no packages
+]
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_without_its_packages_a_program_says_in_one_line_how_to_get_them(module: str) -> None:
+    command = [PYTHON, "-S", "-m", module]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    line = rf"(\w+: )?{PYTHON} lacks the package \w+: run make setup, then \. \.venv/bin/activate\n"
+    assert done.returncode == 1
+    assert re.fullmatch(line, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("command", [["-S", "stages/train.py"], ["tools/variant.py"]], ids=" ".join)
+def test_a_script_run_by_its_path_is_one_line(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.fullmatch(
-        r"\S+ lacks the package \w+: run make setup.*\n|run it as a module, .*: python -m \w+\.\w+\n", done.stderr
-    )
+    assert re.fullmatch(r"run it as a module, .*: python -m \w+\.\w+\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--export", "--compare"])
+def test_a_destination_that_is_a_file_is_refused_before_any_work(option: str) -> None:
+    command = [PYTHON, "-m", "tools.variant", "digits", option, "README.md"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"variant: README.md: \S+README.md is a file, and should be a folder\n", done.stderr)

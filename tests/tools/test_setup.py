@@ -150,6 +150,16 @@ def test_set_up_installs_what_is_locked_with_uv(first: tuple[Project, str]) -> N
     assert ". .venv/bin/activate" in output or os.name == "nt"
 
 
+def test_the_environment_needs_no_activation_to_find_its_python(first: tuple[Project, str]) -> None:
+    folder = (first[0].folder / BIN).resolve()
+    command = [str(folder / "python"), "-c", "import os, shutil; print(shutil.which('python')); print(os.environ['PATH'])"]
+    for path in ("/nowhere", "", str(folder)):
+        done = subprocess.run(command, env=first[0].environment | {"PATH": path}, stdout=subprocess.PIPE, text=True, check=True)
+        found, after = done.stdout.splitlines()
+        assert Path(found) == folder / "python"
+        assert after == {"/nowhere": f"{folder}{os.pathsep}/nowhere"}.get(path, str(folder))
+
+
 def test_set_up_gives_dvc_a_folder_that_nobody_else_can_write(first: tuple[Project, str]) -> None:
     project, _ = first
     folder = project.folder.parent / ".cache/dvc-site"
@@ -161,6 +171,14 @@ def test_what_is_up_to_date_is_left_alone_whatever_the_times_of_its_files(first:
     project, _ = first
     os.utime(project.folder / "requirements.lock")
     os.utime(project.folder / ".venv/ready", (0, 0))
+    assert project.set_up() == ""
+
+
+def test_a_clone_whose_environment_is_that_of_another_is_set_up_itself(project: Project) -> None:
+    shutil.rmtree(project.folder / ".dvc")
+    output = project.set_up()
+    assert "publish --restore" in output
+    assert "installing" not in output
     assert project.set_up() == ""
 
 

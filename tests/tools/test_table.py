@@ -37,6 +37,12 @@ def test_the_experiments_of_the_study_fit_into_120_columns() -> None:
     assert max(map(len, lines)) <= WIDTH == 120
 
 
+def test_a_commit_that_has_no_name_is_shown_by_the_start_of_its_hash() -> None:
+    revisions = shown(data(), {})
+    revisions[1] |= {"name": None, "rev": "0123456789abcdef0123456789abcdef01234567"}
+    assert [line.split()[0] for line in table(revisions)] == ["experiment", "workspace", "0123456"]
+
+
 def test_what_differs_goes_on_in_the_next_line_where_it_is_long() -> None:
     sections = {f"train__key_{number}": number for number in range(20)}
     lines = table(shown(data(**sections), {"n" * 100: data(**sections)}))

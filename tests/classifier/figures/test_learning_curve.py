@@ -30,6 +30,11 @@ def test_training_is_dashed_with_hollow_points_and_validation_solid_with_filled_
         assert validation.get_markerfacecolor() == validation.get_color()
 
 
+def test_the_legend_is_short_and_true_of_every_variant() -> None:
+    (legend,) = learning_curve_figure(CURVE).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "best epoch"]
+
+
 def test_a_curve_of_one_epoch_has_one_tick() -> None:
     figure = learning_curve_figure(CURVE[:1])
     figure.draw_without_rendering()

@@ -11,6 +11,7 @@ from classifier.runtime.stage import deferred_signals
 from tests.conftest import ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+INTERRUPTED = "some: interrupted; python -m stages.some continues\n"
 START = """
 import os, signal, sys, time
 for number in (signal.SIGTERM, signal.SIGHUP):
@@ -24,9 +25,9 @@ from pathlib import Path
 """
 
 
-def run(body: str, folder: Path = ROOT, flags: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
+def run(body: str, folder: Path = ROOT, flags: tuple[str, ...] = (), name: str = "some", **environment: str) -> tuple[int, str]:
     """Run a stage with this body in another process; return its exit status and what it wrote on standard error."""
-    lines = [START, 'with stage("some", "What it does."):', *(f"    {line}" for line in body.strip().splitlines())]
+    lines = [START, f'with stage("{name}", "What it does."):', *(f"    {line}" for line in body.strip().splitlines())]
     done = subprocess.run(
         [sys.executable, *flags, "-c", "\n".join(lines)],
         cwd=folder,
@@ -43,7 +44,28 @@ def run(body: str, folder: Path = ROOT, flags: tuple[str, ...] = (), **environme
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_stopped_stage_is_one_line(number: signal.Signals) -> None:
-    assert run(f"signal.raise_signal({number:d})") == (128 + number, "some: interrupted\n")
+    assert run(f"signal.raise_signal({number:d})") == (128 + number, INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    ("environment", "command"),
+    [
+        ({}, "python -m stages.train"),
+        ({"DVC_STAGE": "train"}, "dvc repro"),
+        ({"DVC_STAGE": "train", "DVC_EXP_NAME": "mine"}, "the same command"),
+    ],
+)
+def test_a_stopped_training_says_whether_its_state_is_saved_and_how_to_continue(
+    tmp_path: Path, environment: dict[str, str], command: str
+) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "checkpoints").mkdir()
+    stop = "\nsignal.raise_signal(signal.SIGTERM)"
+    assert run(stop, tmp_path, ("-S",), "train", **environment)[1].startswith(f"train: interrupted; {command} continues\n")
+    save = "\nPath('checkpoints/train.pt').touch()"
+    status, shown = run(save + stop, tmp_path, ("-S",), "train", **environment)
+    assert status == 143
+    assert shown.startswith(f"train: interrupted, its state is saved; {command} continues\n")
 
 
 @pytest.mark.parametrize(
@@ -108,9 +130,9 @@ try:
 except KeyboardInterrupt:
     pass
 """
-    assert run(swallow) == (129, "some: interrupted\n")
-    assert run(f"{swallow}\nwhile True:\n    time.sleep(0.1)") == (129, "some: interrupted\n")
-    assert run(f"{swallow}\nraise ImportError('half a module')") == (129, "some: interrupted\n")
+    assert run(swallow) == (129, INTERRUPTED)
+    assert run(f"{swallow}\nwhile True:\n    time.sleep(0.1)") == (129, INTERRUPTED)
+    assert run(f"{swallow}\nraise ImportError('half a module')") == (129, INTERRUPTED)
 
 
 def test_a_second_signal_does_not_interrupt_the_cleaning_up(tmp_path: Path) -> None:
@@ -121,7 +143,7 @@ finally:
     signal.raise_signal(signal.SIGTERM)
     Path("cleaned up").touch()
 """
-    assert run(body, tmp_path) == (130, "some: interrupted\n")
+    assert run(body, tmp_path) == (130, INTERRUPTED)
     assert (tmp_path / "cleaned up").exists()
 
 
@@ -140,7 +162,7 @@ with deferred_signals() as stop_requested:
             Path("saved").write_text(str(step))
             break
 """
-    assert run(body, tmp_path) == (143, "some: interrupted\n")
+    assert run(body, tmp_path) == (143, INTERRUPTED)
     assert (tmp_path / "saved").read_text() == "3"
 
 
@@ -158,7 +180,7 @@ with stage("some", None):
     time.sleep(60)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (143, "some: interrupted\n")
+    assert (done.returncode, done.stderr) == (143, INTERRUPTED)
 
 
 def test_deferred_signals_take_effect_once_at_the_end_of_the_outer_block() -> None:
