@@ -26,7 +26,8 @@ from filelock import Timeout
 from classifier.data.sources import keep_foreign_files
 from classifier.params import flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import check_folder, file_lock
+from classifier.runtime.files import check_folder
+from classifier.runtime.locks import file_lock
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
 from tools.experiments import (
     PENDING,

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import Timeout
 
 from classifier.runtime.console import log, progress_bar
-from classifier.runtime.files import file_lock
+from classifier.runtime.locks import file_lock
 
 if TYPE_CHECKING:
     from requests import Response

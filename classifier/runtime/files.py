@@ -1,6 +1,5 @@
 """Files: outputs that move into place together, and inputs read with an error that says what to do."""
 
-import errno
 import os
 import re
 import secrets
@@ -9,13 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
-
 from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory
 from classifier.runtime.stage import deferred_signals
 
 PARTIAL = "-partial"  # in the names of temporary files
-REFUSED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # by a file system that has no locks, such as some NFS
 
 
 @contextmanager
@@ -193,23 +189,6 @@ def _output_of(filename: str | bytes | os.PathLike[str] | None, outputs: Mapping
         if name.is_relative_to(temporary):
             return str(path / name.relative_to(temporary))
     return str(name)
-
-
-def file_lock(path: Path) -> BaseFileLock:
-    """Return a lock between processes, which ends with the one that holds it; its file lies at `path`, or beside it.
-
-    Where the file system refuses locks, a file that exists stands for one.
-    """
-    lock = FileLock(path)
-    try:
-        with lock.acquire(timeout=0):
-            return lock
-    except Timeout:
-        return lock
-    except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-        return SoftFileLock(path.with_name(f"{path.name}.held"))
 
 
 def check_folder(folder: Path) -> None:

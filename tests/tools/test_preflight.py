@@ -290,8 +290,10 @@ def process_like(arguments: str, folder: Path | str = ".") -> Iterator[psutil.Pr
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        yield psutil.Process(process.pid)
-        process.kill()
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("folder", "arguments"), [(".", "dvc repro"), ("stages", "dvc repro train"), (".", "dvc exp run")])
@@ -306,7 +308,7 @@ def test_of_two_that_start_at_the_same_time_the_first_runs(monkeypatch: pytest.M
     with process_like("tools.repro") as process:
         check_no_other_run()
         with monkeypatch.context() as patch:
-            patch.setattr(psutil.Process, "create_time", lambda each: -each.pid)  # as if that one had started first
+            patch.setattr(psutil.Process, "create_time", lambda each: each.pid != process.pid)  # that one started first
             with refused(f"process {process.pid} .*tools.repro"):
                 check_no_other_run()
 

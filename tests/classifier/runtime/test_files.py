@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import Timeout
 from safetensors.numpy import save_file
 
 from classifier.results.table import write_csv
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_outputs, atomic_write, check_folder, file_lock, read_output
+from classifier.runtime.files import atomic_outputs, atomic_write, check_folder, read_output
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -206,19 +205,6 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> No
 def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)), read_output(tmp_path, "train"):
         raise error
-
-
-def test_a_lock_keeps_others_out_also_where_the_file_system_refuses_locks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    for number in range(2):
-        with file_lock(tmp_path / "lock").acquire(timeout=0), pytest.raises(Timeout):
-            file_lock(tmp_path / "lock").acquire(timeout=0)
-        if not number:
-            monkeypatch.setattr("fcntl.flock", refuse)
 
 
 @pytest.mark.parametrize("folder", ["file", "file/new/folder"])
