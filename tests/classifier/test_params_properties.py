@@ -247,9 +247,13 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and repr(one) == repr(other)
 
 
-@settings(examples, max_examples=3000)
-@given(text=st.one_of(SCALAR, SCALAR.map("a: {}".format), SCALAR.map("[{}]".format), DOCUMENT, DOCUMENT, DOCUMENT))
-def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(text: str) -> None:
+@pytest.mark.parametrize("number", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(number: int) -> None:
+    texts = st.one_of(SCALAR, SCALAR.map("a: {}".format), SCALAR.map("[{}]".format), DOCUMENT, DOCUMENT, DOCUMENT)
+    settings(examples, max_examples=number)(given(text=texts)(check_reading))()
+
+
+def check_reading(text: str) -> None:
     value, line = read(text)
     if line:
         assert re.match(r"params\.yaml, line \d+, column \d+: \w", line)
