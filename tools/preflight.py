@@ -149,8 +149,11 @@ def repair() -> list[str]:
 
 
 def repair_references() -> list[str]:
-    """Remove references of an experiment that was killed, which hide others from `dvc exp list`; return a line for them."""
-    stale = _git("for-each-ref", "--format=%(refname)", "refs/exps/exec").split()
+    """Remove references of an experiment that was killed, and return a line for them.
+
+    Those in refs/exps/exec hide others from `dvc exp list`; what refs/exps/stash holds is run by the next `dvc exp run`.
+    """
+    stale = _git("for-each-ref", "--format=%(refname)", "refs/exps/exec", "refs/exps/stash").split()
     if not stale or running("dvc"):  # they may be those of a run in progress
         return []
     for reference in stale:

@@ -256,6 +256,18 @@ def test_what_a_killed_experiment_left_is_removed() -> None:
     assert git("for-each-ref", "refs/exps/exec") == ""
 
 
+def test_an_experiment_killed_as_it_started_is_not_run_by_the_next_one() -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
+    head = git("rev-parse", "HEAD")
+    message = f"commit: dvc-exp:{head}:{head}:killed-pending"
+    stash = ["update-ref", "--create-reflog", "-m", message, "refs/exps/stash", git("stash", "create")]
+    git(*stash)
+    assert "'killed-pending'" in dvc("exp", "run", "--temp", "--name", "first"), "or this test shows nothing"
+    git(*stash)
+    assert repair() == ["removed refs/exps/stash, left by an experiment that was killed"]
+    assert "'killed-pending'" not in dvc("exp", "run", "--temp", "--name", "second")
+
+
 def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest.CaptureFixture[str]) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
     old = git("rev-parse", "HEAD")
