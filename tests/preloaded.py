@@ -1,9 +1,9 @@
 """A Python whose programs begin with the libraries imported: on small data, most of the time of a pipeline goes into imports.
 
 `python()` is a command that takes the place of Python. For `python -m MODULE` it asks a server process, which has imported the
-libraries but no module of this project, to fork. The child takes over streams, folder, environment and arguments, and runs the
-module as Python does; the command waits for its end and passes signals on. Everything else is left to the real Python. Tests of
-processes themselves (kills, a Python without packages) start the real one.
+libraries but no module of this project, to fork; the child takes over streams, folder, environment, process group and
+arguments, and runs the module as Python does. Everything else is left to the real Python. Tests of processes themselves
+(signals, kills, a Python without packages) start the real one.
 """
 
 import atexit
@@ -27,111 +27,90 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Never
 
-# What takes more than some milliseconds to import. A process with PyTorch, which takes 50 ms to fork, runs what needs it alone.
-WITH_TORCH = ["stages.train", "stages.evaluate"]
-LIBRARIES = {
-    "torch": [
-        "filelock",
-        "psutil",
-        "pydantic.dataclasses",
-        "safetensors.numpy",
-        "sklearn.metrics",
-        "torch._dynamo",
-        "yamlcore",
-    ],
-    "others": """
+# What the stages, the tools and the commands of DVC import that takes more than some milliseconds.
+LIBRARIES = """
 celery.result configobj dvc._debug dvc.api dvc.cli.parser dvc.repo.datasets dvc.repo.experiments.executor.local
 dvc.repo.experiments.queue.celery dvc.repo.experiments.queue.tempdir dvc.repo.plots dvc.repo.reproduce dvc.stage.run dvc_http
 dvc_render.image filelock hydra matplotlib.backends.backend_agg matplotlib.figure networkx psutil pydantic.dataclasses pygit2
-requests ruamel.yaml.main safetensors.numpy sklearn.metrics sklearn.model_selection yamlcore
-""".split(),  # noqa: SIM905
-}
+requests ruamel.yaml.main safetensors.numpy scipy.stats sklearn.metrics sklearn.model_selection torch._dynamo yamlcore
+""".split()  # noqa: SIM905
 
 CLIENT = """
 import os, sys
 if sys.argv[1:2] != ["-m"]:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 import json, signal, socket
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)  # they are for the program, which is in the same process group
 with socket.socket(socket.AF_UNIX) as server:
-    server.connect(os.path.join({folder!r}, "torch" if sys.argv[2] in {with_torch!r} else "others"))
+    server.connect({address!r})
     socket.send_fds(server, [b" "], [0, 1, 2])
-    request = {{"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+    request = {{"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ), "group": os.getpgid(0)}}
     server.sendall(json.dumps(request).encode())
     server.shutdown(socket.SHUT_WR)
-    lines = server.makefile()
-    process = int(lines.readline())
     os.chdir("/")  # not to be taken for a second run in the same folder
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: os.kill(process, number))
-    sys.exit(int(lines.readline()))
+    sys.exit(int(server.recv(16)))
 """
+SERVERS: list[subprocess.Popen[bytes]] = []  # the one of this process, which would end with the object
 
 
 @cache
 def python() -> str:
-    """Return the command, and start the servers, which end when this process does. Outside Linux it is the real Python."""
+    """Return the command, and start the server, which ends when this process does. Outside Linux it is the real Python."""
     if sys.platform != "linux":
         return sys.executable
     folder = Path(tempfile.mkdtemp(prefix="preloaded-"))
-    command, client = folder / "python", folder / "client.py"
-    client.write_text(CLIENT.format(python=sys.executable, folder=str(folder), with_torch=WITH_TORCH))
+    command, client, address = folder / "python", folder / "client.py", str(folder / "socket")
+    client.write_text(CLIENT.format(python=sys.executable, address=address))
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(client))} "$@"\n')
     command.chmod(0o755)
-    SERVERS.extend(start(folder / name) for name in LIBRARIES)
+    with socket.socket(socket.AF_UNIX) as listener:  # clients may connect before the server is ready
+        listener.bind(address)
+        listener.listen(100)
+        SERVERS.append(
+            subprocess.Popen(
+                [sys.executable, "-m", __name__, str(command), str(listener.fileno())],
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,  # closed when this process ends
+                stdout=subprocess.PIPE,  # no file: the programs take over what Python has made of it
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+            )
+        )
     return str(command)
 
 
-SERVERS: list[subprocess.Popen[bytes]] = []  # kept, since they end when their standard input is closed
-
-
-def start(address: Path) -> subprocess.Popen[bytes]:
-    """Start a server. It is not ready yet, but clients may connect."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
-        listener.listen(100)
-        return subprocess.Popen(
-            [sys.executable, "-m", __name__, str(address), str(listener.fileno())],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,  # no file: the programs take over what Python has made of it
-            stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno()],
-        )
-
-
-def serve(address: Path, listener: socket.socket) -> None:
+def serve(command: Path, listener: socket.socket) -> None:
     """Fork for each request until standard input is closed; return in the child, ready to run the module of `sys.argv`."""
-    for name in LIBRARIES[address.name]:
+    for name in LIBRARIES:
         import_module(name)
     gc.freeze()  # what is shared stays shared
-    clients: dict[int, tuple[int, socket.socket]] = {}  # process and connection by the descriptor that tells of its end
-    while True:
-        ready, _, _ = select.select([sys.stdin, listener, *clients], [], [])
-        for descriptor in clients.keys() & set(ready):
-            process, connection = clients.pop(descriptor)
+    programs: dict[int, tuple[int, socket.socket]] = {}  # process and connection by the descriptor that tells of its end
+    while sys.stdin not in (ready := select.select([listener, sys.stdin, *programs], [], [])[0]):
+        for descriptor in programs.keys() & set(ready):
+            process, connection = programs.pop(descriptor)
             os.close(descriptor)
             status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            with suppress(OSError), connection:  # the client may be gone
-                connection.sendall(b"%d\n" % (status if status >= 0 else 128 - status))
+            with suppress(BrokenPipeError), connection:  # whoever waited for it may have been killed
+                connection.sendall(b"%d" % (status if status >= 0 else 128 - status))
         if listener in ready:
             connection, _ = listener.accept()
             message, streams, _, _ = socket.recv_fds(connection, 2**16, 3)
             while more := connection.recv(2**16):
                 message += more
-            process = os.fork()
-            if process == 0:
-                return become(address.parent / "python", json.loads(message), streams)
+            if (process := os.fork()) == 0:
+                return become(command, json.loads(message), streams)
             for stream in streams:
                 os.close(stream)
-            connection.sendall(b"%d\n" % process)
-            clients[os.pidfd_open(process)] = (process, connection)
-        if sys.stdin in ready:
-            shutil.rmtree(address.parent, ignore_errors=True)
-            sys.exit()
+            programs[os.pidfd_open(process)] = (process, connection)
+    shutil.rmtree(command.parent)
+    os._exit(0)  # without freeing each object
 
 
 def become(command: Path, request: dict[str, Any], streams: list[int]) -> None:
     """Take over what makes a process the one that was asked for."""
+    with suppress(PermissionError):  # where it is that of another session
+        os.setpgid(0, request["group"])
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)

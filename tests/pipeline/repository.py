@@ -99,9 +99,9 @@ class Repository:
             start_new_session=start_new_session,
         )
 
-    def kill_at(self, line: str, module: str, *arguments: str, interpreter: str = sys.executable) -> str:
+    def kill_at(self, line: str, module: str, *arguments: str) -> str:
         """Run a module, kill all that runs in the folder when a line begins this way, and return what it had printed."""
-        with self.start(module, *arguments, interpreter=interpreter) as running:
+        with self.start(module, *arguments) as running:
             assert running.stdout
             output = printed = ""
             while not printed.startswith(line):

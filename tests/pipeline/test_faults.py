@@ -19,12 +19,11 @@ import psutil
 import pytest
 
 from tests import preloaded
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.pipeline.repository import Repository
 
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 KILLS = 6  # of each stage
-PATIENCE = 600  # seconds after which a process that should end counts as hanging
 TIMES = "metrics/train.json"  # holds the seconds of the training
 FORKS = multiprocessing.get_context("forkserver")
 MODULES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in (ROOT / "classifier").rglob("*.py")]

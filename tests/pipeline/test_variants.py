@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from classifier.params import parse_yaml
-from tests import preloaded
 from tests.conftest import ROOT
 from tests.pipeline.repository import Repository, ran
 
@@ -36,7 +35,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.dvc("remote", "add", "--default", "storage", str(folder / "storage"))
     repository.commit("Flip, a remote, and a place beside the repository")
     command = ["tools.variant", *STUDY, "--jobs", "2"]
-    output = repository.kill_at("variant: batchnorm: started", *command, interpreter=preloaded.python())
+    output = repository.kill_at("variant: batchnorm: started", *command)
     assert ran(output) == ["download", "preprocess"], "what the designs share runs once, first"
     assert "../the data" in output
     assert ran(repository.python(*command)) == []
@@ -193,7 +192,7 @@ def test_seeds_are_taken_together_and_a_killed_run_goes_on(study: Repository, tm
     repository = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     repository.environment = study.environment | {"CLASSIFIER_CHECKPOINT_SECONDS": "0"}
     command = ["tools.variant", "augmented", "--seeds", "0", "1"]
-    assert ran(repository.kill_at("train: epoch 1/2", *command, interpreter=preloaded.python())) == ["train"], "seed 0 is the study's augmented"
+    assert ran(repository.kill_at("train: epoch 1/2", *command)) == ["train"], "seed 0 is the study's augmented"
     output = repository.python(*command)
     assert ran(output) == ["train", "evaluate", "plot"]
     assert re.search(r"train: resuming from \S+augmented-seed-1-pending.pt: [01] of 2 epochs done", output), output

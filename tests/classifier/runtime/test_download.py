@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from classifier.runtime.download import Download, DownloadError, NotFoundError, file_name
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.servers import ResumableFile, content, redirect, self_signed, serving, slow, status
 
 BODY = bytes(range(256)) * 400  # more than a chunk
@@ -146,13 +146,12 @@ def test_a_disk_without_room_is_found_out_before_anything_is_written(tmp_path: P
 
 
 def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(tmp_path: Path) -> None:
-    asked = threading.Semaphore(0)
     requests = []
     answer = content(BODY)
 
     def slowly(handler: object) -> None:
         requests.append(handler)
-        second_waits.wait(600)
+        second_waits.wait(PATIENCE)
         answer(handler)  # type: ignore[arg-type]
 
     second_waits = threading.Event()
@@ -167,7 +166,6 @@ def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(t
             assert process.stdout
             for line in process.stdout:
                 lines.append(line)
-                asked.release()
                 if line.startswith("waiting"):
                     second_waits.set()
 
