@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Never
+from typing import Never
 
 # What the stages, the tools and the commands of DVC import that takes more than some milliseconds.
 LIBRARIES = """
@@ -85,32 +85,34 @@ def serve(command: Path, listener: socket.socket) -> None:
     for name in LIBRARIES:
         import_module(name)
     gc.freeze()  # what is shared stays shared
-    programs: dict[int, tuple[int, socket.socket]] = {}  # process and connection by the descriptor that tells of its end
-    while sys.stdin not in (ready := select.select([listener, sys.stdin, *programs], [], [])[0]):
-        for descriptor in programs.keys() & set(ready):
-            process, connection = programs.pop(descriptor)
-            os.close(descriptor)
-            status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            with suppress(BrokenPipeError), connection:  # whoever waited for it may have been killed
-                connection.sendall(b"%d" % (status if status >= 0 else 128 - status))
-        if listener in ready:
-            connection, _ = listener.accept()
-            message, streams, _, _ = socket.recv_fds(connection, 2**16, 3)
-            while more := connection.recv(2**16):
-                message += more
-            if (process := os.fork()) == 0:
-                return become(command, json.loads(message), streams)
-            for stream in streams:
-                os.close(stream)
-            programs[os.pidfd_open(process)] = (process, connection)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            become(command, connection)
+            return
+        connection.close()
     shutil.rmtree(command.parent)
     os._exit(0)  # without freeing each object
 
 
-def become(command: Path, request: dict[str, Any], streams: list[int]) -> None:
-    """Take over what makes a process the one that was asked for."""
+def become(command: Path, connection: socket.socket) -> None:
+    """Read a request, fork, and return in the child as the program that it asks for; the parent reports how that ends."""
+    message, streams, _, _ = socket.recv_fds(connection, 2**16, 3)
+    while more := connection.recv(2**16):
+        message += more
+    request = json.loads(message)
     with suppress(PermissionError):  # where it is that of another session
         os.setpgid(0, request["group"])
+    if program := os.fork():  # the parent is of the same process group: a stage takes one of another for the end of its DVC
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.SIG_IGN)
+        status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+        connection.sendall(str(status if status >= 0 else 128 - status).encode())
+        os._exit(0)
+    connection.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
