@@ -15,6 +15,7 @@ from classifier.params import Params, flatten, parse_params, parse_yaml
 from classifier.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 1800  # seconds after which something that should end or happen counts as hanging, on the slowest of machines
 
 
 @cache

@@ -95,7 +95,7 @@ def serve(command: Path, listener: socket.socket) -> None:
             return
         connection.close()
     shutil.rmtree(command.parent)
-    sys.exit()
+    os._exit(0)  # without freeing each object
 
 
 def become(command: Path, connection: socket.socket) -> None:
@@ -106,7 +106,7 @@ def become(command: Path, connection: socket.socket) -> None:
     request = json.loads(message)
     with suppress(PermissionError):  # where it is that of another session
         os.setpgid(0, request["group"])
-    if program := os.fork():
+    if program := os.fork():  # the parent is of the same process group: a stage takes one of another for the end of its DVC
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.SIG_IGN)
         status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])

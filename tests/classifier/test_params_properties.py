@@ -117,6 +117,7 @@ def put(values: Any, key: str, value: object) -> None:
 examples = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+few_examples = settings(examples, max_examples=30)  # of what differs little from one to the next
 
 
 @examples
@@ -149,7 +150,7 @@ def test_small_batches_of_small_maps_train_a_step_or_are_refused_by_a_key(tmp_pa
     assert not line or re.match(r"params\.yaml: (network\.widths|train\.(batch_size|image_sizes)): ", line), line
 
 
-@examples
+@few_examples
 @given(section=st.sampled_from(SECTIONS), value=VALUES)
 def test_a_section_that_is_none_is_refused_by_its_name(tmp_path: Path, section: str, value: object) -> None:
     params, line = complaint(written(VALID | {section: value}), tmp_path)
@@ -170,7 +171,7 @@ def test_a_missing_key_is_refused_by_its_name(tmp_path: Path, key: str) -> None:
     assert line.startswith(f"{tmp_path / 'params.yaml'}: {key}: missing; it should be ")
 
 
-@examples
+@few_examples
 @given(section=st.sampled_from(["", *(f"{section}." for section in SECTIONS)]), name=st.text(min_size=1), value=VALUES)
 def test_an_unknown_key_is_refused_with_those_that_exist(tmp_path: Path, section: str, name: str, value: object) -> None:
     values = copy.deepcopy(VALID)
@@ -201,7 +202,7 @@ def test_a_duplicate_key_is_refused_with_its_line(tmp_path: Path, key: str) -> N
     assert line.startswith(expected)
 
 
-@examples
+@few_examples
 @given(text=st.one_of(st.text(), VALUES.map(written)))
 def test_any_other_text_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     params, line = complaint(text, tmp_path)
@@ -209,7 +210,7 @@ def test_any_other_text_is_refused_in_one_line(tmp_path: Path, text: str) -> Non
     assert line.startswith(f"{tmp_path / 'params.yaml'}")
 
 
-@examples
+@few_examples
 @given(data=st.data())
 def test_a_few_characters_changed_are_valid_or_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
     text = (ROOT / "params.yaml").read_text()
@@ -250,9 +251,13 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and repr(one) == repr(other)
 
 
-@settings(examples, max_examples=3000)
-@given(text=st.one_of(SCALAR, SCALAR.map("a: {}".format), SCALAR.map("[{}]".format), DOCUMENT, DOCUMENT, DOCUMENT))
-def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(text: str) -> None:
+@pytest.mark.parametrize("number", [500, pytest.param(5000, marks=pytest.mark.slow)])
+def test_yaml_is_read_as_dvc_reads_it_or_refused_in_one_line(number: int) -> None:
+    texts = st.one_of(SCALAR, SCALAR.map("a: {}".format), SCALAR.map("[{}]".format), DOCUMENT, DOCUMENT, DOCUMENT)
+    settings(examples, max_examples=number)(given(text=texts)(check_reading))()
+
+
+def check_reading(text: str) -> None:
     value, line = read(text)
     if line:
         assert re.match(r"params\.yaml, line \d+, column \d+: \w", line)

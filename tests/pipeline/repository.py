@@ -100,7 +100,7 @@ class Repository:
         )
 
     def kill_at(self, line: str, module: str, *arguments: str) -> str:
-        """Run a module, kill it with all that it started when a line begins this way, and return what it had printed."""
+        """Run a module, kill all that runs in the folder when a line begins this way, and return what it had printed."""
         with self.start(module, *arguments) as running:
             assert running.stdout
             output = printed = ""
@@ -108,10 +108,20 @@ class Repository:
                 printed = running.stdout.readline()
                 assert printed, f"{line} was not printed:\n{output}"
                 output += printed
-            for process in [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            while processes := self.processes():
+                for process in processes:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
         return output
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that run in the folder or below it."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
 
     def commit(self, message: str) -> None:
         """Commit all that is not ignored."""

@@ -50,9 +50,16 @@ def restore(repository: Repository, kept: str = "") -> None:
     assert repository.python("tools.publish", "--restore") == expected
 
 
+@pytest.fixture(scope="module")
+def first_clone(origin: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return clone_of(origin, tmp_path_factory.mktemp("clones") / "first")
+
+
 @pytest.fixture
-def clone(origin: Repository, tmp_path: Path) -> Repository:
-    return clone_of(origin, tmp_path / "clone")
+def clone(first_clone: Repository, tmp_path: Path) -> Repository:
+    """A copy of a clone, for a test to change."""
+    shutil.copytree(first_clone.folder, tmp_path / "clone")
+    return first_clone.at(tmp_path / "clone")
 
 
 def commit(repository: Repository) -> None:
@@ -98,7 +105,7 @@ def drawn(repository: Repository) -> dict[str, set[str]]:
     return {name: set(re.findall(r'"rev": "([\w-]+)"', found[name])) for name in CHARTS}
 
 
-@pytest.mark.parametrize("options", [(), ("--depth", "1")], ids=["full", "shallow"])
+@pytest.mark.parametrize("options", [(), pytest.param(("--depth", "1"), marks=pytest.mark.slow)], ids=["full", "shallow"])
 def test_a_clone_shows_the_study_before_anything_is_trained(
     origin: Repository, tmp_path: Path, options: tuple[str, ...]
 ) -> None:

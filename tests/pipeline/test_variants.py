@@ -222,12 +222,9 @@ def test_jobs_give_the_bytes_of_stages_by_hand(study: Repository, tmp_path: Path
         assert digest == study.hashes("initial")[path]
 
 
-def test_a_change_of_code_or_params_runs_a_variant_again(study: Repository, tmp_path: Path) -> None:
+def test_a_change_of_code_runs_a_variant_again(study: Repository, tmp_path: Path) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     copy.replace("classifier/figures/confusion_matrix.py", "Most frequent confusions", "Commonest confusions")
-    assert ran(copy.python("tools.variant", "initial")) == ["plot"]
-    copy.set("plot.confusions", "3")
-    copy.commit("Fewer confusions")
     assert ran(copy.python("tools.variant", "initial")) == ["plot"]
 
 

@@ -241,11 +241,10 @@ def test_a_set_up_that_fails_is_one_line_and_is_tried_again(project: Project) ->
     lock = project.folder / "requirements.lock"
     text = lock.read_text()
     lock.write_text(text.replace("triton==3.0", "triton==9.9"))
-    for _ in range(2):
-        last = project.set_up(fails=True).splitlines()[-1]
-        assert re.fullmatch(r"setup: -m pip install --require-hashes .*requirements.txt failed; see the output above", last)
+    last = project.set_up(fails=True).splitlines()[-1]
+    assert re.fullmatch(r"setup: -m pip install --require-hashes .*requirements.txt failed; see the output above", last)
     lock.write_text(text)
-    project.set_up()
+    assert "setup: installing" in project.set_up()
     assert project.set_up() == ""
 
 
@@ -274,12 +273,17 @@ def test_the_packages_of_export_come_from_their_own_lock_file_and_stay(project: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links")
-def test_an_environment_whose_python_is_gone_is_made_again(project: Project) -> None:
-    python = project.folder / BIN / "python"
-    python.unlink()
-    python.symlink_to("/nowhere/python")
-    project.set_up()
-    assert project.installed() == LOCKED
+def test_an_environment_whose_python_is_gone_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    BIN.mkdir(parents=True)
+    (BIN / "python").symlink_to("/nowhere/python")
+    (tmp_path / "requirements.lock").touch()
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(setup, "_run", lambda *words, **_: calls.append(words))
+    for name in ("_install", "_set_up_clone"):
+        monkeypatch.setattr(setup, name, lambda *_: None)
+    setup.set_up("", export=False)
+    assert calls[0][1:] == ("-m", "venv", "--clear", tmp_path / ".venv")
 
 
 @pytest.mark.parametrize(

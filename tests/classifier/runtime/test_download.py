@@ -2,13 +2,14 @@ import shutil
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from classifier.runtime.download import Download, DownloadError, NotFoundError, file_name
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.servers import ResumableFile, content, redirect, self_signed, serving, slow, status
 
 BODY = bytes(range(256)) * 400  # more than a chunk
@@ -116,12 +117,19 @@ def test_a_server_that_sends_too_slowly_is_abandoned_and_waited_for_where_the_ra
 
 
 def test_a_server_that_stops_sending_is_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    abandoned = threading.Event()
+
+    def stop_sending(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(BODY)))
+        handler.end_headers()
+        abandoned.wait(PATIENCE)
+
     monkeypatch.setattr("classifier.runtime.download.TIMEOUT", 0.3)
-    with (
-        serving({"/a": slow(BODY, 2, 1)}) as address,
-        pytest.raises(DownloadError, match=r"no (answer|bytes) .* 0\.3 s"),
-    ):
-        Download(f"{address}/a", tmp_path).fetch(0)
+    with serving({"/a": stop_sending}) as address:
+        with pytest.raises(DownloadError, match=r"no (answer|bytes) .* 0\.3 s"):
+            Download(f"{address}/a", tmp_path).fetch(0)
+        abandoned.set()
 
 
 def test_what_is_not_there_is_told_from_what_failed(tmp_path: Path) -> None:
@@ -146,14 +154,13 @@ def test_a_disk_without_room_is_found_out_before_anything_is_written(tmp_path: P
 
 
 def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(tmp_path: Path) -> None:
-    asked = threading.Semaphore(0)
     requests = []
     answer = content(BODY)
 
-    def slowly(handler: object) -> None:
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
         requests.append(handler)
-        second_waits.wait(600)
-        answer(handler)  # type: ignore[arg-type]
+        second_waits.wait(PATIENCE)
+        answer(handler)
 
     second_waits = threading.Event()
     program = "import sys; from classifier.runtime.download import *; print(Download(*map(eval, sys.argv[1:])).fetch(0))"
@@ -167,7 +174,6 @@ def test_of_two_processes_one_downloads_and_the_other_waits_and_takes_the_file(t
             assert process.stdout
             for line in process.stdout:
                 lines.append(line)
-                asked.release()
                 if line.startswith("waiting"):
                     second_waits.set()
 

@@ -154,15 +154,14 @@ def test_a_restart_runs_the_same_command_with_the_other_count(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux alone")
 def test_the_load_of_another_process_is_measured() -> None:
-    program = "import time; end = time.monotonic() + 3\nwhile time.monotonic() < end: pass"
     before = load._sample()
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"], check=True)
     after = load._sample()
     assert before
     assert after
     elapsed, busy, own = (now - then for now, then in zip(after, before, strict=True))
-    assert elapsed > 2.9
-    assert 0 <= own < busy, "the other process has used a processor, and this one has waited"
+    assert elapsed >= 0.5
+    assert busy - own >= 0.25, "the other process has used a processor, and this one has waited"
 
 
 def test_elsewhere_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from classifier.runtime.stage import deferred_signals
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 INTERRUPTED = "some: interrupted; python -m stages.some continues\n"
@@ -218,7 +218,7 @@ while {handles_signals} and not pathlib.Path("running").exists():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "some"}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, start_new_session=True, check=True)
     (tmp_path / "dvc is gone").touch()
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + PATIENCE
     while "some: interrupted" not in (errors := (tmp_path / "errors").read_text()):
         assert time.monotonic() < deadline, errors
         time.sleep(0.1)
