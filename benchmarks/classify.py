@@ -29,6 +29,7 @@ from classifier.networks.device import as_tensor, choose_device
 from classifier.networks.inference import predict
 from classifier.networks.model_file import load_model
 from classifier.runtime.console import log
+from classifier.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each measurement (default: %(default)s)")
     arguments = parser.parse_args()
     if not arguments.model.exists():
-        sys.exit(f"classify: {arguments.model}: no such file; make repro trains a model")
+        raise InputError(f"{arguments.model}: no such file; make repro trains a model")
     model = load_model(arguments.model)
     device = choose_device("auto", "float32")
     network = model.build().to(device.name)

@@ -50,15 +50,12 @@ def main() -> None:
     parser.add_argument("--data", choices=CASES, nargs="+", default=list(CASES), help="default: %(default)s")
     arguments = parser.parse_args()
     same = True
-    try:
-        for case in arguments.data:
-            before, after = (results(commit, case) for commit in (arguments.before, arguments.after))
-            for name in sorted(before.keys() | after.keys()):
-                equal, line = difference(before.get(name), after.get(name))
-                same = same and equal
-                log(f"{case}: {name}: {line}")
-    except InputError as error:
-        sys.exit(f"commits: {error}")
+    for case in arguments.data:
+        before, after = (results(commit, case) for commit in (arguments.before, arguments.after))
+        for name in sorted(before.keys() | after.keys()):
+            equal, line = difference(before.get(name), after.get(name))
+            same = same and equal
+            log(f"{case}: {name}: {line}")
     log("commits: all values are the same" if same else "commits: values differ, see above")
     sys.exit(not same)
 

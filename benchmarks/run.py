@@ -75,19 +75,16 @@ def main() -> None:
     if arguments.runs < 1:
         parser.error(f"argument --runs: should be 1 or more, got {arguments.runs}")
     if not (PROCESSED / "train.safetensors").exists():
-        sys.exit("bench: data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
+        raise InputError("data/processed is not there; run dvc repro preprocess on CIFAR-10 first")
     name = "full" if arguments.full else "short"
-    try:
-        for bench in measure(arguments.full, arguments.runs, arguments.first_seed):
-            values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
-            write_json(arguments.output / f"{name}.json", values)
-            with atomic_write(arguments.output / f"{name}.md") as temporary:
-                temporary.write_text(as_markdown(values), encoding="utf-8")
-        if arguments.full:
-            with atomic_write(arguments.output / "cost.png") as temporary:
-                save_figure(temporary, 150, lambda: cost_figure(bench.cost))
-    except InputError as error:
-        sys.exit(f"bench: {error}")
+    for bench in measure(arguments.full, arguments.runs, arguments.first_seed):
+        values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
+        write_json(arguments.output / f"{name}.json", values)
+        with atomic_write(arguments.output / f"{name}.md") as temporary:
+            temporary.write_text(as_markdown(values), encoding="utf-8")
+    if arguments.full:
+        with atomic_write(arguments.output / "cost.png") as temporary:
+            save_figure(temporary, 150, lambda: cost_figure(bench.cost))
     print(as_markdown(values))
     print(f"bench: {name}.md and {name}.json are in {arguments.output}")
 

@@ -67,13 +67,6 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         sys.exit(classify(arguments))
-    except InputError as error:
-        sys.exit(f"classify: {error}")
-    except BrokenPipeError:  # as of head, which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        sys.exit(f"classify: {error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("classify: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -10,7 +10,6 @@ with mean, spread and n.
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -41,20 +40,19 @@ def main(command: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(command)
     folder = arguments.output
+    check_folder(folder)
     try:
-        check_folder(folder)
         results = [load(revision) for revision in expand(arguments.revisions)]
         groups = group(results)
         rows = compare(groups)
-        write_json(folder / "comparison.json", as_values(rows))
-        with atomic_write(folder / "comparison.md") as temporary:
-            temporary.write_text(as_markdown(rows), encoding="utf-8")
-        with atomic_write(folder / "learning_curves.png") as temporary:
-            save_figure(temporary, 150, lambda: learning_curves(groups))
-    except InputError as error:
-        sys.exit(f"compare: {error}")
     except KeyError as error:
-        sys.exit(f"compare: the params or metrics of a revision lack {error}: another version of this program wrote them")
+        missing = f"the params or metrics of a revision lack {error}"
+        raise InputError(f"{missing}: another version of this program wrote them") from error
+    write_json(folder / "comparison.json", as_values(rows))
+    with atomic_write(folder / "comparison.md") as temporary:
+        temporary.write_text(as_markdown(rows), encoding="utf-8")
+    with atomic_write(folder / "learning_curves.png") as temporary:
+        save_figure(temporary, 150, lambda: learning_curves(groups))
     print(as_markdown(rows))
     if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
         print(f"compare: counted once, since others have the same settings and results: {', '.join(sorted(repeated))}")

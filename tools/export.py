@@ -60,15 +60,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if missing := [name for name in PACKAGES if not find_spec(name)]:
-        sys.exit(f"export: {sys.executable} lacks {', '.join(missing)}: run make setup EXPORT=1, then . .venv/bin/activate")
+        raise InputError(f"{sys.executable} lacks {', '.join(missing)}: run make setup EXPORT=1, then . .venv/bin/activate")
     try:
         check_folder(arguments.output)
         with open_model(arguments) as trained:
             export(trained, arguments.output)
-    except InputError as error:
-        sys.exit(f"export: {error}")
-    except OSError as error:
-        sys.exit(f"export: {error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("export: interrupted", file=sys.stderr)
         sys.exit(130)

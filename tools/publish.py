@@ -16,7 +16,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -53,15 +52,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if bool(arguments.names) + arguments.restore + arguments.accept_code != 1:
         parser.error("give experiments to publish, --restore or --accept-code")
-    try:
-        for name in arguments.names:
-            publish(*name.partition("=")[::2])
-        if arguments.accept_code:
-            accept_code()
-        if arguments.restore:
-            print(f"publish: {restore()}")
-    except InputError as error:
-        sys.exit(f"publish: {error}")
+    for name in arguments.names:
+        publish(*name.partition("=")[::2])
+    if arguments.accept_code:
+        accept_code()
+    if arguments.restore:
+        print(f"publish: {restore()}")
 
 
 def publish(name: str, revision: str = "") -> None:

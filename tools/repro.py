@@ -8,7 +8,6 @@ from pathlib import Path
 
 from classifier.data.sources import keep_foreign_files
 from classifier.params import read_yaml
-from classifier.runtime.errors import InputError
 from classifier.variants import PARAMS
 from tools.experiments import Interruption, run_dvc
 from tools.folder import pack_again
@@ -36,8 +35,6 @@ def main() -> None:
             sys.exit(status)
         if not {"-q", "--quiet"} & set(sys.argv[1:]):
             print(summary(Path(), None))
-    except InputError as error:
-        sys.exit(f"repro: {error}")
     except KeyboardInterrupt:
         print("repro: interrupted; make repro or dvc repro continues where it stopped", file=sys.stderr)
         sys.exit(interruption.status)

@@ -67,8 +67,6 @@ def main() -> None:
         set_up(arguments.torch, arguments.export)
     except subprocess.CalledProcessError as error:
         sys.exit(f"setup: {' '.join(error.cmd[1:])} failed; see the output above")
-    except OSError as error:
-        sys.exit(f"setup: {error.filename or VENV}: {error.strerror}")
     except KeyboardInterrupt:
         print("setup: interrupted; make setup continues", file=sys.stderr)
         sys.exit(130)

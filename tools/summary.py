@@ -5,10 +5,8 @@ python -m tools.summary [FOLDER [EXPERIMENT]]
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from classifier.runtime.errors import InputError
 from classifier.runtime.files import read_output
 
 STEPS = """dvc plots show                      the curves and the matrix as a page
@@ -27,10 +25,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="folder of metrics/ and plots/ (default: .)")
     parser.add_argument("experiment", nargs="?", help="experiment that they belong to (default: the workspace)")
     arguments = parser.parse_args()
-    try:
-        print(summary(arguments.folder, arguments.experiment))
-    except InputError as error:
-        sys.exit(f"summary: {error}")
+    print(summary(arguments.folder, arguments.experiment))
 
 
 def summary(folder: Path, experiment: str | None) -> str:

@@ -5,7 +5,6 @@ python -m tools.table
 
 import json
 import re
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 from classifier.params import flatten, read_yaml
 from classifier.results.comparison import PARAMS, outdated
-from classifier.runtime.errors import InputError
 from tools.experiments import all_experiments, dvc
 from tools.preflight import check_commit, repair_references
 
@@ -31,18 +29,15 @@ SCORES = {  # the metric of each column, and how it is printed
 
 def main() -> None:
     """Run the tool."""
-    try:
-        for line in repair_references():
-            print(f"table: {line}")
-        check_commit()
-        shown = json.loads(dvc("exp", "show", "--json"))
-        print("\n".join(table(shown)))
-        if elsewhere := len(all_experiments()) - sum(len(row["experiments"] or []) for row in shown):
-            print(f"\n{elsewhere} more on other commits: dvc exp list --all-commits")
-        if Path("dvc.lock").exists() and (keys := outdated(read_yaml(Path("dvc.lock")), read_yaml(Path(PARAMS)))):
-            print(f"\nworkspace: {PARAMS} has other values than the results: {', '.join(keys)}; run dvc repro")
-    except InputError as error:
-        sys.exit(f"table: {error}")
+    for line in repair_references():
+        print(f"table: {line}")
+    check_commit()
+    shown = json.loads(dvc("exp", "show", "--json"))
+    print("\n".join(table(shown)))
+    if elsewhere := len(all_experiments()) - sum(len(row["experiments"] or []) for row in shown):
+        print(f"\n{elsewhere} more on other commits: dvc exp list --all-commits")
+    if Path("dvc.lock").exists() and (keys := outdated(read_yaml(Path("dvc.lock")), read_yaml(Path(PARAMS)))):
+        print(f"\nworkspace: {PARAMS} has other values than the results: {', '.join(keys)}; run dvc repro")
 
 
 def table(shown: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -46,6 +46,7 @@ from tools.preflight import check_experiments, check_names, check_project, repai
 from tools.refresh import has_current_weights, refresh_weights
 
 LOGS = Path("logs")
+PARTS = ("metrics", "plots")  # that --export copies
 
 
 def main() -> None:
@@ -65,11 +66,11 @@ def main() -> None:
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="copy metrics and plots of the last experiment there")
     arguments = parser.parse_args()
     if arguments.jobs < 1:
-        sys.exit(f"variant: --jobs {arguments.jobs}: should be 1 or more")
+        raise InputError(f"--jobs {arguments.jobs}: should be 1 or more")
+    for folder in filter(None, (arguments.compare, *(arguments.export / part for part in PARTS if arguments.export))):
+        check_folder(folder)
     interruption = Interruption()
     try:
-        for folder in filter(None, (arguments.compare, arguments.export)):
-            check_folder(folder)
         check_project()
         check_experiments()
         base, undo = committed_params()
@@ -83,8 +84,6 @@ def main() -> None:
             print(f"variant: {branch} is a branch or a tag, too, which DVC's commands take for it: rename that", flush=True)
         if arguments.export:
             export(list(experiments)[-1], arguments.export)
-    except InputError as error:
-        sys.exit(f"variant: {error}")
     except KeyboardInterrupt:
         print("variant: interrupted; the same command continues with what is not done", file=sys.stderr)
         sys.exit(interruption.status)
@@ -224,7 +223,7 @@ def export(name: str, folder: Path) -> None:
     if experiment := find(name):
         files, prefix = DVCFileSystem(rev=experiment.commit, subrepos=True), git("rev-parse", "--show-prefix")
         with tempfile.TemporaryDirectory() as new:
-            for part in ("metrics", "plots"):
+            for part in PARTS:
                 files.get(prefix + part, str(Path(new, part)), recursive=True)
                 shutil.rmtree(folder / part, ignore_errors=True)
                 shutil.copytree(Path(new, part), folder / part)

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from classifier.runtime.streams import discard_unwritable_output
+
 CODE = Path(__file__).parents[2]
 # What may fail without the name of a file, and is no bug: the disk, memory, the number of open files, a reader that is gone.
 OF_THE_SYSTEM = {
@@ -39,9 +41,19 @@ def is_of_the_system(error: BaseException) -> bool:
     libraries = [
         Path(sys.prefix, "lib"),
         Path(sys.base_prefix, "lib"),
-        *(CODE / name for name in ("classifier", "stages", "tools")),
+        *(CODE / name for name in ("benchmarks", "classifier", "stages", "tools")),
     ]
     return not any(path.is_relative_to(folder) for folder in libraries)
+
+
+def explain(error: BaseException) -> str:
+    """Return what one line says about an error that the user can fix, and an empty string for a bug."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and is_of_the_system(error):
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return "out of memory" if is_out_of_memory(error) else ""
 
 
 def lacking_package(error: BaseException) -> str:
@@ -53,13 +65,18 @@ def lacking_package(error: BaseException) -> str:
 
 
 def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print an error that the user can fix in one line, and other ones with their traceback, in place of sys.excepthook."""
+    """Print an error that the user can fix in one line, and other ones with their traceback, in place of sys.excepthook.
+
+    `CLASSIFIER_TRACEBACK=1` in the environment shows the traceback of each. Nothing is printed where the reader of the output,
+    such as `head`, is gone.
+    """
+    discard_unwritable_output()
+    if isinstance(error, BrokenPipeError):
+        return
     name = Path(sys.argv[0]).stem
     line = lacking_package(error)
-    if isinstance(error, InputError):
-        line = f"{name}: {error}"
-    if isinstance(error, OSError) and is_of_the_system(error):
-        line = f"{name}: {f'{os.fsdecode(error.filename)}: ' if error.filename else ''}{error.strerror}"
+    if reason := explain(error):
+        line = f"{name}: {reason}"
     if isinstance(error, KeyboardInterrupt):
         line = f"{name}: interrupted"
     if not line or os.environ.get("CLASSIFIER_TRACEBACK", "0") not in {"", "0"}:

@@ -193,8 +193,8 @@ def _output_of(filename: str | bytes | os.PathLike[str] | None, outputs: Mapping
 
 def check_folder(folder: Path) -> None:
     """Check, before work whose results are to go there, that a folder can be made and written; raise InputError otherwise."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
-        raise InputError(f"{folder}: {existing} is a file, and should be a folder")
+        raise InputError(f"{folder}: {existing} is no folder: name another one, or remove it")
     if not os.access(existing, os.W_OK):
         raise InputError(f"{folder}: {existing} cannot be written")

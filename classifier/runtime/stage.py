@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
-from classifier.runtime.streams import prepare_streams
+from classifier.runtime.streams import discard_unwritable_output, prepare_streams
 
 CHECK_SECONDS = 0.2  # between looks at whether the parent process is still there
 REPEAT_SECONDS = 5.0  # after which a second signal counts
@@ -88,6 +88,7 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         if line:
             with suppress(OSError):  # as when the terminal is gone
                 print(line, file=sys.stderr, flush=True)
+        discard_unwritable_output()
         if "DVC_STAGE" in os.environ:
             _restore_outputs(name, orphaned=_is_orphan(parent), since=started if _is_full_disk(error) else None)
         if not line:
@@ -207,17 +208,13 @@ def _how_to_continue(name: str, started: float) -> str:
 
 def _explain(name: str, error: BaseException) -> str | None:
     """Return the line for an error that the user can fix, and None for a bug."""
-    from classifier.runtime.errors import InputError, is_of_the_system, is_out_of_memory, lacking_package
+    from classifier.runtime.errors import explain, lacking_package
 
-    if isinstance(error, InputError):
-        return f"{name}: {error}"
-    if isinstance(error, OSError) and is_of_the_system(error):
-        where = f"{os.fspath(error.filename)}: " if error.filename else ""
-        return f"{name}: {where}{error.strerror or error}"
     if line := lacking_package(error):
         restore = "; then dvc checkout restores the outputs" if "DVC_STAGE" in os.environ else ""
         return f"{name}: {line}{restore}"
-    return f"{name}: out of memory" if is_out_of_memory(error) else None
+    reason = explain(error)
+    return f"{name}: {reason}" if reason else None
 
 
 def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:

@@ -86,7 +86,7 @@ def test_a_measurement_that_fails_leaves_the_runs_before_it(
     monkeypatch.setattr(benchmarks.run, "PROCESSED", tmp_path)
     (tmp_path / "train.safetensors").touch()
     monkeypatch.setattr("sys.argv", ["run", "--runs", "3", "--first-seed", "7", "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"bench: the stage train failed"):
+    with pytest.raises(InputError, match=r"the stage train failed"):
         main()
     assert len(json.loads((tmp_path / "short.json").read_text())["engine"]) == 3
     assert (tmp_path / "short.md").read_text().count("|") > 10

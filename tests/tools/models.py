@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from classifier.data.split import DatasetInfo, Split, save_dataset_info, save_sp
 from classifier.networks.build import build_network
 from classifier.networks.model_file import Model, save_model
 from classifier.params import NetworkParams, parse_params, parse_yaml
+from classifier.runtime.errors import explain
 from classifier.variants import merge
 from tests.conftest import parameters
 
@@ -58,3 +61,16 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(path)
     return path
+
+
+def end_of(main: Callable[[], None]) -> Any:
+    """Run a tool in this process, and return its exit status, or the line that the user would see."""
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+    except Exception as error:
+        if line := explain(error):
+            return f"{sys.argv[0]}: {line}"
+        raise
+    return 0

@@ -15,7 +15,7 @@ from PIL import Image
 from classifier.networks.model_file import save_model
 from classifier.results.predictions import Predictions, load_predictions, save_predictions
 from stages import evaluate
-from tests.tools.models import CLASSES, COLOUR, GREY, small_model, write_png, write_workspace
+from tests.tools.models import CLASSES, COLOUR, GREY, end_of, small_model, write_png, write_workspace
 from tools import classify
 
 Classify = Callable[..., tuple[Any, str, str]]
@@ -29,10 +29,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(*arguments: object) -> tuple[Any, str, str]:
         monkeypatch.setattr(sys, "argv", ["classify", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            classify.main()
+        code = end_of(classify.main)
         printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
+        return code, printed.out, printed.err
 
     return run
 

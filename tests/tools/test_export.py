@@ -15,7 +15,7 @@ import pytest
 from classifier.networks.model_file import save_model
 from classifier.params import TorchvisionDesign, read_yaml
 from tests.conftest import ROOT
-from tests.tools.models import CLASSES, COLOUR, GREY, small_model, write_png, write_workspace
+from tests.tools.models import CLASSES, COLOUR, GREY, end_of, small_model, write_png, write_workspace
 from tools import classify, export
 
 needs_packages = pytest.mark.skipif(not all(map(find_spec, export.PACKAGES)), reason="needs make setup EXPORT=1")
@@ -29,13 +29,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, tool: Any = export, fails: bool = False) -> str:
-        monkeypatch.setattr(sys, "argv", ["tool", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [tool.__name__.rpartition(".")[2], *map(str, arguments)])
         capsys.readouterr()
-        code = None
-        try:
-            tool.main()
-        except SystemExit as ended:
-            code = ended.code
+        code = end_of(tool.main)
         assert bool(code) == fails, code
         return str(code) if fails else capsys.readouterr().out
 

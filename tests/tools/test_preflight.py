@@ -17,7 +17,7 @@ import pytest
 from classifier.runtime.errors import InputError
 from tests import preloaded
 from tests.conftest import ROOT, parameters
-from tools import table
+from tools import table, variant
 from tools.experiments import dvc, git
 from tools.preflight import (
     check_experiments,
@@ -385,9 +385,20 @@ def test_a_script_run_by_its_path_is_one_line(command: list[str]) -> None:
     assert re.fullmatch(r"run it as a module, .*: python -m \w+\.\w+\n", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("option", ["--export", "--compare"])
-def test_a_destination_that_is_a_file_is_refused_before_any_work(option: str) -> None:
-    command = [PYTHON, "-m", "tools.variant", "digits", option, "README.md"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"variant: README.md: \S+README.md is a file, and should be a folder\n", done.stderr)
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--export params.yaml", r"params.yaml/metrics: \S+params.yaml is no folder: name another one, or remove it"),
+        ("--export results", r"results/plots: \S+results/plots is no folder: name another one, or remove it"),
+        ("--compare params.yaml", r"params.yaml: \S+params.yaml is no folder: name another one, or remove it"),
+        ("--jobs 0", "--jobs 0: should be 1 or more"),
+    ],
+)
+def test_a_command_line_that_cannot_work_is_refused_before_any_work(
+    arguments: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("results").mkdir()
+    Path("results/plots").touch()
+    monkeypatch.setattr(sys, "argv", ["variant", "digits", *arguments.split()])
+    with refused(line):
+        variant.main()

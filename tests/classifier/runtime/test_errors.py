@@ -1,8 +1,13 @@
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from classifier.runtime.errors import InputError, excepthook
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -11,6 +16,9 @@ from classifier.runtime.errors import InputError, excepthook
         (InputError("params.yaml: wrong"), "engine: params.yaml: wrong"),
         (KeyboardInterrupt(), "engine: interrupted"),
         (PermissionError(13, "Permission denied", "results.md"), "engine: results.md: Permission denied"),
+        (OSError(28, "No space left on device"), "engine: No space left on device"),
+        (MemoryError(), "engine: out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "engine: out of memory"),
         (
             ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"),
             f"{sys.executable} lacks the package torch.nn: run make setup, then . .venv/bin/activate",
@@ -36,8 +44,35 @@ def _shown(error: BaseException) -> str:
 
 @pytest.mark.parametrize(
     "error",
-    [ZeroDivisionError("division"), OSError(22, "Invalid argument"), ModuleNotFoundError("gone", name="classifier.gone")],
+    [
+        ZeroDivisionError("division"),
+        OSError("no number"),
+        OSError(22, "Invalid argument"),
+        FileNotFoundError(2, "No such file", str(ROOT / "benchmarks/gone.json")),
+        ModuleNotFoundError("gone", name="classifier.gone"),
+    ],
 )
 def test_a_bug_keeps_its_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     excepthook(type(error), error, None)
     assert capsys.readouterr().err == f"{_shown(error)}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    excepthook(BrokenPipeError, BrokenPipeError(32, "Broken pipe"), None)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("shown", ["", "1"])
+def test_a_tool_that_fails_is_one_line_and_its_traceback_is_shown_on_request(shown: str) -> None:
+    command = [sys.executable, "-m", "tools.summary", "nothing"]
+    environment = os.environ | {"CLASSIFIER_TRACEBACK": shown}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    *before, line = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("summary: nothing/metrics: no such file; ")
+    assert before[:1] == (["Traceback (most recent call last):"] if shown else [])
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("tools/*.py"), *ROOT.glob("benchmarks/*.py")]), ids=lambda path: path.stem)
+def test_no_tool_ends_itself_with_an_error_whose_traceback_could_not_be_shown(path: Path) -> None:
+    assert not re.search(r"except \(?(InputError|OSError|KeyError)[^\n]*\n +sys\.exit", path.read_text(encoding="utf-8"))

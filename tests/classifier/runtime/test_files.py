@@ -207,9 +207,10 @@ def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(tmp_path: Pat
         raise error
 
 
-@pytest.mark.parametrize("folder", ["file", "file/new/folder"])
+@pytest.mark.parametrize("folder", ["file", "file/new/folder", "link", "link/new"])
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("gone")
     check_folder(tmp_path / "new" / "folder")
-    with pytest.raises(InputError, match=r"file is a file, and should be a folder$"):
+    with pytest.raises(InputError, match=r"(file|link) is no folder: name another one, or remove it$"):
         check_folder(tmp_path / folder)

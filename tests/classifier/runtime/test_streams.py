@@ -55,3 +55,31 @@ def test_a_closed_stream_is_no_error_and_gets_no_file(entry_point: str, redirect
     assert (done.returncode, done.stderr) == (0, b"" if "2>&-" in redirections or "2<" in redirections else done.stderr)
     assert b"Traceback" not in done.stderr
     assert (tmp_path / "results.txt").read_text() == "results"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+@pytest.mark.parametrize("flush", ["", ", flush=True"])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(entry_point: str, flush: str, tmp_path: Path) -> None:
+    script = tmp_path / "some.py"
+    script.write_text(f"{ENTRY_POINTS[entry_point]}\n    print('84.0 %'{flush})\n")
+    done = run_script(script, '"$0" "$1" >/dev/full')
+    assert done.returncode == 1
+    assert done.stderr in {"some: No space left on device\n", "some: standard output: No space left on device\n"}
+
+
+@pytest.mark.parametrize("entry_point", ["tool", "benchmark"])
+@pytest.mark.parametrize("flush", ["", ", flush=True"])
+def test_a_reader_that_has_seen_enough_is_no_error(entry_point: str, flush: str, tmp_path: Path) -> None:
+    script = tmp_path / "some.py"
+    wait = "import sys; sys.stdin.read()"  # until the reader is gone
+    script.write_text(f"{ENTRY_POINTS[entry_point]}\n    {wait}\n    print('84.0 %'{flush})\n")
+    done = run_script(script, '{ : | { "$0" "$1"; echo $? >&3; } | :; } 3>&2')
+    assert done.stderr == "1\n"
+
+
+def run_script(script: Path, command: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "CLASSIFIER_TRACEBACK"} | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable, str(script)], env=environment, stderr=subprocess.PIPE, text=True, check=False
+    )
