@@ -29,10 +29,10 @@ demo: setup ## run the whole pipeline on scikit-learn's digits, with no network 
 	@$(RUN) tools.summary demo digits
 
 variant: setup ## run a variant as an experiment: make variant NAME=digits
-	@$(RUN) tools.variant $(or $(NAME),--help)
+	@$(RUN) tools.variant "$(or $(NAME),--help)"
 
 study: setup ## run the study's three designs and compare them (SEEDS="0 1 2", JOBS=2 at a time, OUTPUT=FOLDER)
-	@$(RUN) tools.variant $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1) --compare "$(or $(OUTPUT),comparison)"
+	@$(RUN) tools.variant $(STUDY) $(if $(SEEDS),--seeds $(foreach seed,$(SEEDS),"$(seed)")) --jobs "$(or $(JOBS),1)" --compare "$(or $(OUTPUT),comparison)"
 
 published: setup ## make the published results of the study experiments on this commit
 	@$(RUN) tools.publish --restore

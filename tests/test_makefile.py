@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     for name in (".venv/bin/python", "bin/python3"):
         python = folder / name
         python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\necho "{name} $*"; echo "PATH=$PATH"\n')
+        python.write_text(f'#!/bin/sh\necho "{name} $*"; echo "PATH=$PATH"; printf "<%s>" "$@"\n')
         python.chmod(0o755)
     shutil.copy(ROOT / "Makefile", folder)
     return folder
@@ -51,7 +51,7 @@ def test_every_target_but_help_sets_up_first(project: Path) -> None:
 def test_what_dvc_runs_finds_the_python_of_the_environment(project: Path) -> None:
     lines = make(project, "repro").splitlines()
     assert lines[0] == ".venv/bin/python -m tools.setup"
-    assert lines[-1] == f"PATH={project}/.venv/bin:{project}/bin:/usr/bin:/bin"
+    assert lines[-2] == f"PATH={project}/.venv/bin:{project}/bin:/usr/bin:/bin"
 
 
 def test_set_up_takes_a_build_of_pytorch_and_begins_with_any_python(project: Path) -> None:
@@ -60,6 +60,18 @@ def test_set_up_takes_a_build_of_pytorch_and_begins_with_any_python(project: Pat
         assert make(project, target, "EXPORT=1").startswith(".venv/bin/python -m tools.setup --export\n")
     shutil.rmtree(project / ".venv")
     assert make(project, "setup").startswith("bin/python3 -m tools.setup\n")
+
+
+@pytest.mark.parametrize("text", ["two words", "a;echo b", "*", "a&b"])
+def test_a_name_and_a_folder_are_passed_as_one_argument_and_nothing_of_them_is_run(project: Path, text: str) -> None:
+    assert make(project, "variant", f"NAME={text}").splitlines()[-1].endswith(f"<{text}>")
+    assert make(project, "study", f"OUTPUT={text}", "JOBS=2;3").splitlines()[-1].endswith(f"<--jobs><2;3><--compare><{text}>")
+    assert "<--seeds><0><1;2><--jobs><1>" in make(project, "study", "SEEDS=0 1;2").splitlines()[-1]
+
+
+def test_without_a_name_and_a_folder_there_are_defaults(project: Path) -> None:
+    assert make(project, "variant").splitlines()[-1].endswith("<--help>")
+    assert make(project, "study").splitlines()[-1].endswith("<augmented><--jobs><1><--compare><comparison>")
 
 
 def test_help_lists_every_target(project: Path) -> None:
