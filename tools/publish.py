@@ -130,10 +130,12 @@ def restore() -> str:
         git(*options, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", ".", *refspecs)
     if not published:
         return f"no experiments are published in {FOLDER}; make study runs those of the study"
-    fill_cache(published, tracked)
+    outdated = fill_cache(published, tracked)
     kept = sorted(own & published.keys())
     done = [f"published experiments on this commit: {', '.join(commits)}"] if commits else []
-    return "; ".join([*done, f"kept, since run here: {', '.join(kept)}"] if kept else done)
+    done += [f"kept, since run here: {', '.join(kept)}"] if kept else []
+    done += [f"plots/ is not that of this commit; to replace it: dvc checkout {' '.join(outdated)}"] if outdated else []
+    return "; ".join(done)
 
 
 def tree(commit: str) -> dict[str, str]:
@@ -167,24 +169,32 @@ def is_cached(path: str) -> bool:
     return path.endswith((".csv", ".npz"))
 
 
-def fill_cache(published: Mapping[str, Tree], tracked: Tree) -> None:
-    """Copy what is published but not in Git from there into DVC's cache, and HEAD's curves into the workspace if missing."""
+def fill_cache(published: Mapping[str, Tree], tracked: Tree) -> list[str]:
+    """Copy what is published but not in Git from there into DVC's cache, and HEAD's curves into the workspace if missing.
+
+    Return those in the workspace that are not HEAD's though its `dvc.lock` is, as after `git pull`.
+    """
     lock = Path("dvc.lock")
     unchanged = lock.is_file() and git("hash-object", "--", str(lock)) == tracked.get("dvc.lock")
     cache = Path(dvc("cache", "dir"), "files", "md5")
+    outdated = []
     for files in published.values():
         current = unchanged and files.get("dvc.lock") == tracked["dvc.lock"]
         for path in filter(is_cached, files):
             content = subprocess.run(["git", "cat-file", "blob", files[path]], capture_output=True, check=True).stdout
             md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
             missing = [] if (cache / md5[:2] / md5[2:]).exists() else [cache / md5[:2] / md5[2:]]
-            if current and path.startswith("plots/") and not Path(path).exists():
-                missing.append(Path(path))
+            if current and path.startswith("plots/"):
+                if not Path(path).exists():
+                    missing.append(Path(path))
+                elif Path(path).read_bytes() != content:
+                    outdated.append(path)
             for target in missing:
                 with atomic_write(target) as temporary:
                     temporary.write_bytes(content)
                 if target != Path(path):
                     target.chmod(0o444)  # as DVC protects its cache
+    return outdated
 
 
 if __name__ == "__main__":
