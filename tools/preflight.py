@@ -161,15 +161,23 @@ def repair_references() -> list[str]:
     return [f"removed {', '.join(stale)}, left by an experiment that was killed"]
 
 
-def running(*programs: str) -> list[psutil.Process]:
-    """Return other processes that run `dvc` or a tool of ours in this checkout, its worktrees or temporary folders, by age."""
+def running(*programs: str, hidden: bool = False) -> list[psutil.Process]:
+    """Return other processes that run `dvc` or a tool of ours in this checkout, its worktrees or temporary folders, by age.
+
+    Those whose working folder cannot be read, as of other users, count only with `hidden`: nearly all of them run elsewhere,
+    and would keep this checkout from being repaired or used.
+    """
     roots = [Path(line[9:]) for line in _git("worktree", "list", "--porcelain").splitlines() if line.startswith("worktree ")]
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             command = process.cmdline()[:5]  # python -m dvc ..., python .venv/bin/dvc ...
             if process.pid != os.getpid() and any(Path(part).name.removesuffix(".exe") in programs for part in command):
-                folder = Path(process.cwd())
+                try:
+                    folder = Path(process.cwd())
+                except psutil.AccessDenied:
+                    found += [process] if hidden else []
+                    continue
                 if any(folder.is_relative_to(root) for root in [Path.cwd(), *roots]):
                     found.append(process)
     return sorted(found, key=lambda process: (process.create_time(), process.pid))
@@ -186,7 +194,8 @@ def _broken_files() -> list[Path]:
         try:
             text = lock.read_text(encoding="utf-8")
             holders = {int(number) for number in re.findall(r'"pid": (\d+)', text) if psutil.pid_exists(int(number))}
-            if not isinstance(json.loads(text), dict) or (holders and holders - {process.pid for process in running("dvc")}):
+            foreign = holders - {process.pid for process in running("dvc", hidden=True)} if holders else set()
+            if not isinstance(json.loads(text), dict) or foreign:
                 broken.append(lock)
         except ValueError:
             broken.append(lock)

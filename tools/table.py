@@ -3,6 +3,7 @@
 python -m tools.table
 """
 
+import argparse
 import json
 import re
 import textwrap
@@ -29,6 +30,9 @@ SCORES = {  # the metric of each column, and how it is printed
 
 def main() -> None:
     """Run the tool."""
+    argparse.ArgumentParser(
+        prog="python -m tools.table", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for line in repair_references():
         print(f"table: {line}")
     check_commit()

@@ -268,7 +268,9 @@ def test_an_experiment_killed_as_it_started_is_not_run_by_the_next_one() -> None
     assert "'killed-pending'" not in dvc("exp", "run", "--temp", "--name", "second")
 
 
-def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_lists_experiments_that_a_killed_one_would_hide(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# edited\n")
     old = git("rev-parse", "HEAD")
     commit("Next")
@@ -276,6 +278,7 @@ def test_the_table_lists_experiments_that_a_killed_one_would_hide(capsys: pytest
     dvc("exp", "save", "--name", "mine")
     git("update-ref", "refs/exps/exec/EXEC_BASELINE", old)
     assert "mine" not in dvc("exp", "list"), "or this test shows nothing"
+    monkeypatch.setattr(sys, "argv", ["table"])
     table.main()
     printed = capsys.readouterr().out
     assert re.match("table: removed refs/exps/exec/EXEC_BASELINE, .*left by an experiment that was killed\n", printed)
@@ -353,6 +356,22 @@ def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) 
     Path(".dvc/tmp/rwlock").unlink()
     assert repair() == [], "the references are in use"
     assert git("for-each-ref", "refs/exps/exec")
+
+
+def test_of_another_user_only_a_dvc_that_holds_the_lock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cwd(process: psutil.Process) -> str:
+        raise psutil.AccessDenied(process.pid)
+
+    lock = Path(".dvc/tmp/rwlock")
+    held = json.dumps({"write": {str(Path("one").absolute()): {"pid": 0, "cmd": "dvc repro"}}})
+    monkeypatch.setattr(psutil.Process, "cwd", cwd)
+    removed = [f"removed {lock}, left by a run that was killed or by a full disk"]
+    for arguments, lines in {"dvc repro": [], "sleep": removed}.items():
+        with process_like(arguments) as process:
+            assert running("dvc") == []
+            lock.write_text(held.replace('"pid": 0', f'"pid": {process.pid}'))
+            assert repair() == lines
+            assert lock.exists() == (not lines)
 
 
 def test_dvc_elsewhere_does_not_count(tmp_path: Path) -> None:
