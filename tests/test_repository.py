@@ -177,6 +177,7 @@ def test_a_chart_of_curves_can_be_resized_and_zoomed_and_draws_training_as_the_p
     assert [param["bind"] for param in lines["params"]] == ["scales"]
     dash = lines["encoding"]["strokeDash"]
     assert (dash["sort"], dash["scale"]["range"][:2]) == ("descending", [[1, 0], [6, 4]]), "validation solid, training dashed"
+    assert dash["legend"]["values"]["expr"].startswith("length(domain('strokeDash')) > 1 ? "), "one column needs no legend"
     assert (filled_points["transform"], filled_points["mark"]["filled"]) == ([{"filter": "!datum.is_training"}], True)
     assert (hollow_points["transform"], hollow_points["mark"]["filled"]) == ([{"filter": "datum.is_training"}], False)
 
@@ -327,6 +328,21 @@ def test_links_and_pictures_exist(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings], link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_pages_name_commands_and_options_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL) + re.findall(r"(?<!`)`([^`]+)`", text))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target, variables in re.findall(r"^make ([a-z]+)((?: [A-Z]+=(?:\"[^\"]*\"|\S+))*)", code, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        for variable in re.findall(r" ([A-Z]+)=", variables):
+            assert f"$({variable})" in makefile, variable
+    for module, arguments in re.findall(r"python3? -m ((?:benchmarks|stages|tools)\.\w+)([^#\n]*)", code):
+        source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+        for option in set(re.findall(r" (--[a-z-]+)", arguments)) - {"--help"}:
+            assert f'"{option}"' in source + (ROOT / "tools/trained.py").read_text(encoding="utf-8"), option
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda page: page.name)
@@ -482,3 +498,9 @@ def test_no_data_and_no_model_is_in_git() -> None:
     study = re.compile(r"data/README\.md|docs/study/experiments/\w+/data/predictions\.npz")  # 190 kB each
     tracked = [path for path in TRACKED if not study.fullmatch(path)]
     assert not [path for path in tracked if path.startswith(("data/", "models/")) or path.endswith((".pt", ".npz", ".tar.gz"))]
+
+
+def test_setuptools_finds_the_packages_of_the_project() -> None:
+    program = "from setuptools import Distribution as D; d = D(); d.parse_config_files(); d.set_defaults(); print(*d.packages)"
+    shown = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {name.partition(".")[0] for name in shown.split()} == {"benchmarks", "classifier", "stages", "tools"}

@@ -409,6 +409,7 @@ lines = starts.read_text().splitlines()
 def measure(self, threads):  # idle before PyTorch is imported, then busy; idle after a restart
     self.slowed = len(lines) == 1 and "torch" in sys.modules
 load.Load._measure = measure
+load.Load.seconds_of_restart = lambda self: 0.0 if self.restarted_at is None else 1000.0
 from stages.train import main
 main()
 """
@@ -429,6 +430,9 @@ def test_a_training_that_restarts_to_let_its_threads_wait_differently_ends_with_
     before, after = results
     assert {name for name in before if after[name] != before[name]} == {"metrics/train.json"}, "which holds times"
     assert after.keys() == before.keys()
+    seconds, with_restarts = (json.loads(each["metrics/train.json"])["seconds"] for each in results)
+    assert seconds < 1000, "or the next line shows nothing"
+    assert with_restarts > 2000, "the time of both restarts counts"
     assert done.stdout.count("train: resuming from checkpoints/train.pt: ") == 2
     starts = [line.split() for line in (workspace.folder / "starts").read_text().splitlines()]
     assert [count for _, count in starts] == ["None", "0", "None"]
