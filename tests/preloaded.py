@@ -132,6 +132,7 @@ def run(module: str) -> Never:
     except SystemExit as end:
         status = end.code or 0
     except BaseException as error:
+        sys.argv[0] = f"{module.replace('.', '/')}.py"  # which run_module has taken back
         sys.excepthook(type(error), error, error.__traceback__)
         status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     if not isinstance(status, int):

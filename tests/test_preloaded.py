@@ -20,6 +20,7 @@ WAYS = {
     "line": "sys.exit('wrong')",
     "missing": "import no_such_module",
     "module-of-the-project": "print('classifier' in sys.modules, 'tests' in sys.modules)",
+    "hook": "sys.excepthook = lambda *_: print(os.path.basename(sys.argv[0]), file=sys.stderr)\nraise ValueError",
     "atexit": "import atexit; atexit.register(print, 'end')",
 }
 
