@@ -93,19 +93,12 @@ def start_dvc(*arguments: str, output: IO[bytes] | int | None = None) -> "subpro
 
 
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupt what `start_dvc` started, with the stage that it runs, as Ctrl-C does."""
-    os.killpg(process.pid, signal.SIGINT) if os.name == "posix" else process.terminate()
+    """Interrupt what `start_dvc` started, with the stage that it runs, as Ctrl-C does.
 
-
-def run_dvc(*arguments: str, interruption: Interruption) -> int:
-    """Run DVC and return its exit status; after an interruption, which it passes on, KeyboardInterrupt is raised at its end."""
-    with start_dvc(*arguments) as process:
-        while process.poll() is None:
-            if interruption.wait(0.1):
-                interrupt(process)
-                process.wait()
-                raise KeyboardInterrupt
-    return process.returncode
+    Where SIGINT is ignored, as under nohup in the background of a shell, they have inherited that, and get SIGTERM.
+    """
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    os.killpg(process.pid, signal.SIGTERM if ignored else signal.SIGINT) if os.name == "posix" else process.terminate()
 
 
 def dvc(*arguments: str) -> str:

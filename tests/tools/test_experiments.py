@@ -1,5 +1,8 @@
 """Experiments of real DVC in a small repository: those of one name on several commits, and a branch of the same name."""
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 from classifier.runtime.errors import InputError
 from tests import preloaded
-from tools.experiments import Experiment, accept, all_experiments, dvc, find, git, names, remove
+from tools.experiments import Experiment, accept, all_experiments, dvc, find, git, interrupt, names, remove
 
 
 def commit(message: str) -> str:
@@ -101,6 +104,18 @@ def test_a_command_that_fails_is_one_line() -> None:
         dvc("exp", "rename", "refs/exps/none", "other")
     with pytest.raises(InputError, match=r"^git show: fatal: .*none.*$"):
         git("show", "none:none")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs process groups")
+@pytest.mark.parametrize("disposition", [signal.SIG_DFL, signal.SIG_IGN])
+def test_an_interruption_ends_what_was_started_also_where_ctrl_c_is_ignored(disposition: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGINT, disposition)
+    try:
+        with subprocess.Popen(["sleep", "1000000"], process_group=0) as process:
+            interrupt(process)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.returncode == -(signal.SIGINT if disposition == signal.SIG_DFL else signal.SIGTERM)
 
 
 def test_no_reference_is_written_by_hand() -> None:
