@@ -1,15 +1,17 @@
 """What pretrained weights are worth with few images: test accuracy from scratch, and starting from a model file.
 
 Training and validation images are the first N of each class in a random order that the seed decides, the same ones for both
-networks. The network is that of the model file, and everything else is as in params.yaml. Prints a line of JSON for each.
+networks. The network is that of the model file, and everything else is as in params.yaml. Prints a line of JSON for
+each, and each accuracy to stderr.
 
-  python -m benchmarks.transfer data/archives/accurate.pt --images 20 --seeds 5 -S train.epochs=60 -S train.schedule=cosine
+  python -m benchmarks.transfer data/archives/accurate.pt --images 20 --seeds 3 -S train.epochs=20 -S train.schedule=cosine
 """
 
 import argparse
 import dataclasses
 import json
 import statistics
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,7 @@ def main() -> None:
             pretrained = read_weights(arguments.model, str(arguments.model), settings.design) if start == "pretrained" else None
             with_seed = dataclasses.replace(params, train=dataclasses.replace(params.train, seed=seed))
             found.append(accuracy((train, validation, splits[2]), names, settings, with_seed, device, pretrained))
+            print(f"seed {seed}, {start}: test accuracy {found[-1]:.4f}", file=sys.stderr, flush=True)
     for start, found in accuracies.items():
         spread = statistics.stdev(found) if len(found) > 1 else 0.0
         print(json.dumps({"start": start, "mean": statistics.mean(found), "standard_deviation": spread, "accuracies": found}))

@@ -61,7 +61,13 @@ def test_every_optimizer_trains_every_parameter_of_every_design(design: str, opt
     recorder = Recorder()
     with recorder:
         training.run_epoch(ignore)
-    assert unchanged(training, before) == set()
+    parameters = dict(training.network.named_parameters())
+    for name in unchanged(training, before):  # by steps that are lost in rounding, as behind convnext's layer scale of 1e-6
+        gradient = parameters[name].grad
+        assert gradient is not None
+        assert gradient.any(), name
+        assert training.optimizer.state[parameters[name]], name
+        assert gradient.abs().max() < 1e-3, name
     raising = set().union(*RAISING.values()) & recorder.names
     assert raising == ({"_adaptive_avg_pool2d_backward"} if design in NOT_DETERMINISTIC else set())
 
