@@ -16,6 +16,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,7 +109,8 @@ def classify(arguments: argparse.Namespace) -> int:
         if arguments.unknown is not None:
             print(refusal_table(trained, arguments.unknown), file=sys.stderr if arguments.csv or arguments.json else sys.stdout)
     if unreadable or missing:
-        print(f"classify: {unreadable + len(missing)} of {len(files) + len(missing)} could not be read", file=sys.stderr)
+        line = f"classify: {unreadable + len(missing)} of {len(files) + len(missing)} could not be read"
+        print(line + ("; convert those of other formats, such as HEIC, to JPEG or PNG" if unreadable else ""), file=sys.stderr)
     return int(bool(unreadable or missing))
 
 
@@ -150,7 +152,8 @@ def predictions(files: Sequence[Path], trained: Trained) -> Iterator[tuple[Path,
             return error
         return fit_image(image.convert("L") if shape[2] == 1 else image, shape[0], model.dataset.fit)
 
-    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter("ignore")  # here too: what threads do to the filters of warnings is not kept apart
         for start in range(0, len(files), batch):
             part = files[start : start + batch]
             loaded = list(pool.map(load, part))
@@ -185,10 +188,10 @@ def shower(arguments: argparse.Namespace, width: int, names: Sequence[str], top:
         printed += 1
 
     def show_table(path: Path, answer: str, best: Sequence[tuple[str, float]]) -> None:
-        line = f"{shown(path):{min(width, NAME_WIDTH)}}"
-        if arguments.unknown is not None:
-            line += f"  {answer:{answers}}"
-        log(line + "".join(f"  {name:{widest}} {probability:6.1%}" for name, probability in best))
+        table_row(shown(path), answer, "".join(f"  {name:{widest}} {probability:6.1%}" for name, probability in best))
+
+    def table_row(file: str, answer: str, classes: str) -> None:
+        log(f"{file:{files}}" + (f"  {answer:{answers}}" if arguments.unknown is not None else "") + classes)
 
     if arguments.csv:
         log(
@@ -199,7 +202,11 @@ def shower(arguments: argparse.Namespace, width: int, names: Sequence[str], top:
         return show_csv
     widest = max(map(len, names))
     answers = max(widest, len(UNKNOWN))
-    return show_json if arguments.json else show_table
+    files = max(len("file"), min(width, NAME_WIDTH))
+    if arguments.json:
+        return show_json
+    table_row("file", "answer", "  most likely classes")
+    return show_table
 
 
 def shown(path: Path) -> str:

@@ -163,16 +163,19 @@ def metadata(trained: Trained) -> dict[str, str]:
 def images_to_verify(trained: Trained) -> tuple[Pixels, str]:
     """Return images, uint8 [N, H, W, C], and what they are: those of the test split, whose labels are not used.
 
-    Where there is no test split, or one of another data set, they are random.
+    Where there is no test split, or one of another data set or version of the program, they are random.
     """
     model = trained.model
-    if TEST.exists() and DATASET.exists() and load_dataset_info(DATASET).class_names == model.dataset.class_names:
-        images = load_split(TEST).images
-        if images.shape[1:] == model.image_shape:
+    try:
+        of_the_model = TEST.exists() and load_dataset_info(DATASET).class_names == model.dataset.class_names
+        images = load_split(TEST).images if of_the_model else None
+        if images is not None and images.shape[1:] == model.image_shape:
             return images, "test images"
-    reason = "of another data set" if TEST.exists() else "missing"
+        reason = f"{TEST} is {'of another data set' if TEST.exists() else 'missing'}"
+    except InputError as error:
+        reason = str(error)
     random = np.random.default_rng(0).integers(256, size=(RANDOM_IMAGES, *model.image_shape), dtype=np.uint8)
-    return random, f"random images, since {TEST} is {reason}"
+    return random, f"random images, since {reason}"
 
 
 def verify(path: Path, trained: Trained, images: Pixels) -> float:

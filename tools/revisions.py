@@ -10,6 +10,7 @@ from dvc.scm import RevError
 from classifier.params import did_you_mean
 from classifier.runtime.errors import InputError
 from tools import experiments
+from tools.model_card import reproducing_command
 
 
 def fetch(revision: str, paths: Sequence[str], folder: Path, optional: Sequence[str] = ()) -> None:
@@ -42,7 +43,10 @@ def fetch(revision: str, paths: Sequence[str], folder: Path, optional: Sequence[
     except RevError:
         raise InputError(f"{revision}: no such experiment, tag, branch or commit{known_experiments(revision)}") from None
     except FileNotFoundError as error:
-        raise InputError(f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again") from None
+        command = reproducing_command(revision, experiment=bool(experiment)).replace("\n", "; ")
+        raise InputError(
+            f"{revision}: its results are not here ({error}); dvc pull may bring them, or run it again: {command}"
+        ) from None
     except DvcException as error:
         raise InputError(f"{revision}: {error}") from None
 

@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_named_and_skipped_and_shows_in_the_exit_status(r
         "not there.png",
         *(f"photos/{name}" for name in ("broken.jpg", "cut.png", "nowhere.png")),
     ]
-    assert lines[-1] == "classify: 4 of 5 could not be read"
+    assert lines[-1] == "classify: 4 of 5 could not be read; convert those of other formats, such as HEIC, to JPEG or PNG"
     assert run("photos/broken.jpg", "--model", "m.pt", "--json")[:2] == (1, "[]\n")
 
 
@@ -156,8 +156,10 @@ def test_an_uncertain_answer_is_unknown_and_a_table_says_what_that_does_to_the_t
     (best,) = answers(run(photo, "--json", "--top", 1)[1]).values()
     (confidence,) = best.values()
     code, output, _ = run(photo, "--unknown", confidence + 0.001)
-    assert (code, output.split()[1]) == (0, "unknown")
-    assert run(photo, "--unknown", confidence - 0.001)[1].split()[1] != "unknown"
+    header, row = output.splitlines()[:2]
+    assert (code, header.split(), row.split()[1]) == (0, ["file", "answer", "most", "likely", "classes"], "unknown")
+    assert header.index("answer") == row.index("unknown")
+    assert run(photo, "--unknown", confidence - 0.001)[1].splitlines()[1].split()[1] != "unknown"
     table = run(photo, "--unknown", 0.45)[1].partition("4 test images, as evaluated:\n")[2].splitlines()
     assert [line.split() for line in table[1:4]] == [
         ["0.45", "*", "25.0%", "66.7%"],

@@ -124,6 +124,13 @@ def test_another_data_set_is_not_taken_for_the_test_images(run: Run) -> None:
 
 
 @needs_packages
+def test_test_images_of_another_version_of_the_program_do_not_prevent_an_export(run: Run) -> None:
+    write_workspace(Path(), small_model())
+    Path("data/processed/dataset.json").write_text("{}")
+    assert "1,000 random images, since data/processed/dataset.json: damaged" in run()
+
+
+@needs_packages
 @pytest.mark.slow
 def test_the_network_of_accurate_exports_with_its_views(run: Run) -> None:
     values = read_yaml(ROOT / "variants/accurate.yaml")
