@@ -101,6 +101,17 @@ def interrupt(process: "subprocess.Popen[bytes]") -> None:
     os.killpg(process.pid, signal.SIGTERM if ignored else signal.SIGINT) if os.name == "posix" else process.terminate()
 
 
+def run_dvc(*arguments: str, interruption: Interruption) -> int:
+    """Run DVC and return its exit status; after an interruption, which it passes on, KeyboardInterrupt is raised at its end."""
+    with start_dvc(*arguments) as process:
+        while process.poll() is None:
+            if interruption.wait(0.1):
+                interrupt(process)
+                process.wait()
+                raise KeyboardInterrupt
+    return process.returncode
+
+
 def dvc(*arguments: str) -> str:
     """Run DVC and return what it printed; InputError with DVC's own message when it fails."""
     process = start_dvc(*arguments, output=subprocess.PIPE)
