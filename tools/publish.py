@@ -21,12 +21,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
-from dvc.utils.serialize import dump_yaml, load_yaml
+from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
-from classifier.params import parse_yaml
+from classifier.params import flatten, parse_yaml
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_write
 from tools.experiments import PUBLISHED, all_experiments, dvc, find, git
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME[=REVISION]", help="experiment, or the name for another revision")
     parser.add_argument("--restore", action="store_true", help="make what is published experiments on this commit")
     parser.add_argument(
-        "--accept-code", action="store_true", help="take the code in dvc.lock for that of all that is published"
+        "--accept-code",
+        action="store_true",
+        help="give all that is published the code in dvc.lock and new params",
     )
     arguments = parser.parse_args()
     if bool(arguments.names) + arguments.restore + arguments.accept_code != 1:
@@ -86,15 +89,55 @@ def publish(name: str, revision: str = "") -> None:
 
 
 def accept_code() -> None:
-    """Replace the checksums of code in every published dvc.lock by today's, as `dvc commit -f` does for one's own results."""
+    """Make all that is published today's, where only code changed no result, as `dvc commit -f` does for one's own results.
+
+    New params and stages are added with the values that they have in the workspace.
+    """
     today = load_yaml("dvc.lock")["stages"]
-    for path in sorted(Path(FOLDER).glob("*/dvc.lock")):
-        lock = load_yaml(str(path))
-        outputs = {out["path"] for stage in lock["stages"].values() for out in stage["outs"]}
-        for name, stage in lock["stages"].items():
-            own = {dep["path"]: dep for dep in stage["deps"] if dep["path"] in outputs}
-            stage["deps"] = [own.get(dep["path"], dep) for dep in today[name]["deps"]]
-        dump_yaml(str(path), lock)
+    for folder in (path.parent for path in sorted(Path(FOLDER).glob("*/dvc.lock"))):
+        lock = load_yaml(str(folder / "dvc.lock"))
+        lock["stages"] = _with_todays_code(lock["stages"], today)
+        dump_yaml(str(folder / "dvc.lock"), lock)
+        params = flatten(load_yaml(str(folder / "params.yaml")))
+        shutil.copyfile("params.yaml", folder / "params.yaml")
+        with modify_yaml(str(folder / "params.yaml")) as new:
+            for key, value in params.items():
+                section, _, name = key.partition(".")
+                if name in new[section] and new[section][name] != value:
+                    new[section][name] = value
+        with tempfile.TemporaryDirectory() as sources:
+            shutil.copytree(folder, sources, dirs_exist_ok=True)
+            shutil.copy("pyproject.toml", sources)
+            write_card(folder.name, Path(sources), folder / CARD, experiment=True)
+
+
+def _with_todays_code(stages: Mapping[str, Any], today: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stages of a lock with the code, params and stages of today's.
+
+    A stage that has today's params and reads what it reads today has today's outputs, too: others keep theirs.
+    """
+    done: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    for name, current in today.items():
+        stage = stages.get(name, current)
+        new = {
+            **current,
+            "deps": [{**outputs.get(dep["path"], dep)} for dep in current["deps"]],
+            "params": _filled(stage.get("params", {}), current.get("params", {})),
+        }
+        same = (new["deps"], new["params"]) == (current["deps"], current.get("params", {}))
+        new["outs"] = current["outs"] if same else stage["outs"]
+        outputs |= {out["path"]: out for out in new["outs"]}
+        done[name] = new if new["params"] else {key: value for key, value in new.items() if key != "params"}
+    return done
+
+
+def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of `defaults` with their values in `values`, as far as they are there."""
+    return {
+        key: _filled(values[key], default) if isinstance(default, Mapping) and key in values else values.get(key, default)
+        for key, default in defaults.items()
+    }
 
 
 @contextmanager
