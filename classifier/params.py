@@ -229,6 +229,12 @@ class _Loader(CoreLoader):  # type: ignore[misc] # yamlcore has no types
             raise _AmbiguousError(problem="should have a space after the colon", problem_mark=self.get_mark())
         super().fetch_value()
 
+    def scan_anchor(self, token: Any) -> Any:
+        anchor = super().scan_anchor(token)
+        if self.peek() not in " \t\n\0,]}":
+            raise _AmbiguousError(problem="should have a space after the name", problem_mark=anchor.start_mark)
+        return anchor
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         problem = ""

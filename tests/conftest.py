@@ -33,7 +33,7 @@ def parameters() -> str:
 
 # The files whose tests take longest, the longest first: they begin first, so that both processes end at about the same time.
 LONGEST = [
-    *(f"tests/pipeline/test_{name}.py" for name in ("pipeline", "faults", "variants", "published")),
+    *(f"tests/pipeline/test_{name}.py" for name in ("variants", "pipeline", "faults", "published")),
     "tests/stages/test_stages.py",
     "tests/tools/test_setup.py",
 ]

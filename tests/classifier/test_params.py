@@ -279,6 +279,7 @@ NO_PLAIN_NUMBER = "should be a plain number, such as 1000, 0.5 or 1e-05, or text
         ("x: !!int 1", 'line 1, column 4: should be without a tag, got "!!int 1"'),
         ("%YAML 1.1\n---\nx: 1", 'line 1, column 1: should be without directives, got "%YAML 1.1"'),
         ("x: 1\n...", 'line 2, column 1: should be without document end markers, got "..."'),
+        ("x: &a?b", 'line 1, column 4: should have a space after the name, got "&a?b"'),
         ("x: &a {y: *a}", 'line 1, column 11: should not be an alias of a value that contains it, got "*a}"'),
         ("{a:}", 'line 1, column 3: should have a space after the colon, got ":}"'),
         ('x: "\\ud83d\\ude00"', "line 1, column 4: should be a character instead of the escaped halves of a surrogate pair"),

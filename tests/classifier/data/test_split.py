@@ -38,8 +38,7 @@ def damages(whole: bytes) -> Iterator[bytes]:
     yield whole + b"\0"
     yield whole + whole
     for place in [*range(min(400, len(whole))), *np.random.default_rng(0).integers(len(whole), size=100).tolist()]:
-        for bit in range(8):
-            yield whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :]
+        yield whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]
 
 
 def test_a_split_comes_back_from_its_file_and_gives_the_same_bytes_every_time(split: Split, tmp_path: Path) -> None:

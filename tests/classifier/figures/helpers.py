@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -32,6 +33,7 @@ NAMES = {
     "100 of 30 letters": [f"{number:02}{'w' * 28}" for number in range(100)],
     "300": [f"aquarium_{number}" for number in range(300)],
 }
+EACH = [pytest.param(names, id=name, marks=[pytest.mark.slow] if len(names) > 100 else []) for name, names in NAMES.items()]
 
 
 def of_classes(names: list[str]) -> Predictions:

@@ -1,7 +1,7 @@
 import pytest
 
 from classifier.figures.class_scores import class_scores_figure
-from tests.classifier.figures.helpers import NAMES, assert_readable, of_classes, predictions, words
+from tests.classifier.figures.helpers import EACH, NAMES, assert_readable, of_classes, predictions, words
 
 
 def test_the_scores_are_ordered_by_f1() -> None:
@@ -10,7 +10,7 @@ def test_the_scores_are_ordered_by_f1() -> None:
     assert {"100.0%", "40.0%", "0.0%"} <= set(words(figure))
 
 
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("names", EACH)
 def test_every_text_is_readable_with_any_number_of_classes_and_any_length_of_names(names: list[str]) -> None:
     figure = class_scores_figure(of_classes(names))
     assert_readable(figure)

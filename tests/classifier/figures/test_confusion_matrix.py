@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classifier.figures.confusion_matrix import confusion_matrix_figure
-from tests.classifier.figures.helpers import NAMES, assert_readable, of_classes, predictions, words
+from tests.classifier.figures.helpers import EACH, NAMES, assert_readable, of_classes, predictions, words
 
 
 def shares(figure: Figure) -> NDArray[np.float64]:
@@ -31,7 +31,7 @@ def test_a_model_without_mistakes_has_no_confusions() -> None:
     assert "none" in words(confusion_matrix_figure(predictions([0, 1], [0, 1]), most_frequent=3))
 
 
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("names", EACH)
 def test_every_text_is_readable_with_any_number_of_classes_and_any_length_of_names(names: list[str]) -> None:
     figure = confusion_matrix_figure(of_classes(names), most_frequent=8)
     assert_readable(figure)

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from classifier.figures.mistakes import mistakes_figure
 from classifier.results.predictions import find_mistakes
-from tests.classifier.figures.helpers import NAMES, assert_readable, of_classes, predictions, words
+from tests.classifier.figures.helpers import EACH, assert_readable, of_classes, predictions, words
 
 
 def gallery(labels: list[int], predicted: list[int], most: int, channels: int = 3) -> Figure:
@@ -25,7 +25,7 @@ def test_the_gallery_takes_grey_images_and_fewer_mistakes_than_asked_for(channel
     assert len(figure.axes) == 1
 
 
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("names", EACH)
 def test_every_caption_is_readable_with_any_length_of_names(names: list[str]) -> None:
     found = of_classes(names)
     figure = mistakes_figure(found, find_mistakes(found, np.zeros((len(found.labels), 4, 4, 3), dtype=np.uint8)), most=24)

@@ -1,7 +1,5 @@
-import os
 import pickle
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +155,9 @@ def test_a_model_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) -> None:
+def test_the_lines_of_the_docs_classify_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], channels: int
+) -> None:
     dataset = DatasetInfo(("no", "yes"), (0.4,) * channels, (0.2,) * channels)
     params = NetworkParams("study", (4, 8), "relu", False, 1.0, True, 16, 3, "none")
     shape = (8, 8, channels)
@@ -167,9 +167,9 @@ def test_the_lines_of_the_docs_classify_an_image(tmp_path: Path, channels: int) 
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     page = (ROOT / "docs/model.md").read_text(encoding="utf-8").partition("## From Python")[2]
     code = page.partition("```python\n")[2].partition("```")[0]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code]
-    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    (tmp_path / "documented.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("documented.py")
     with torch.inference_mode():
         expected = (model.build()(torch.from_numpy(pixels).view(1, *shape)) / 0.5).softmax(dim=1)[0].tolist()
-    assert shown == f"no: {expected[0]:.1%}\nyes: {expected[1]:.1%}\n"
+    assert capsys.readouterr().out == f"no: {expected[0]:.1%}\nyes: {expected[1]:.1%}\n"
