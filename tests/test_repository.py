@@ -299,6 +299,7 @@ def test_the_readme_is_short_and_in_the_order_in_which_a_user_meets_things() -> 
         "Results",
         "How the pipeline fits together",
         "Change something and see what it did",
+        "Your own images",
         "Variants",
         "Links",
     ]
