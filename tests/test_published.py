@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from classifier.params import flatten, parse_params, parse_yaml, read_yaml
+from classifier.results import difference
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import load_predictions
@@ -78,16 +79,36 @@ def test_params_are_those_of_the_variant_with_every_key_that_there_is_today() ->
             assert set(recorded) == {key for key in flatten(default) for each in listed if f"{key}.".startswith(f"{each}.")}
 
 
-def test_the_committed_table_is_that_of_what_is_published() -> None:
+def published() -> list[Result]:
+    """What is published, in the order of the study."""
     results = []
     names = [f"{name}{seed}" for name in STUDY for seed in ("", "-seed-1", "-seed-2")]
     for folder in [FOLDER / name for name in names if (FOLDER / name).is_dir()]:
         train, test = (json.loads((folder / f"metrics/{name}.json").read_text()) for name in ("train", "test"))
-        results.append(Result(folder.name, lock_of(folder), load_curve(folder / "plots/learning_curve.csv"), train, test))
-    if results:
+        curve, path = load_curve(folder / "plots/learning_curve.csv"), folder / "data/predictions.npz"
+        stored = load_predictions(path) if path.exists() else None
+        results.append(Result(folder.name, lock_of(folder), curve, train, test, stored))
+    return results
+
+
+def test_the_committed_table_is_that_of_what_is_published() -> None:
+    if results := published():
         rows = compare(group(results))
         assert as_markdown(rows) == (ROOT / "docs/study/comparison.md").read_text(encoding="utf-8")
         assert as_values(rows) == json.loads((ROOT / "docs/study/comparison.json").read_text(encoding="utf-8"))
+
+
+def test_the_differences_in_the_docs_are_those_of_what_is_published() -> None:
+    results = published()
+    texts = [
+        difference.as_markdown(difference.differences(group(some)))
+        for some in (results, [result for result in results if result.revision in STUDY])
+    ]
+    section = (ROOT / "docs/variants.md").read_text(encoding="utf-8").partition("### Differences\n")[2].partition("\n### ")[0]
+    shown = re.findall(r"```text\n(.+?)```", section, re.DOTALL)
+    assert len(shown) == 2
+    for block in shown:
+        assert any(block in text for text in texts), f"docs/variants.md should show some of\n{texts[0]}{texts[1]}"
 
 
 def test_predictions_have_the_published_accuracy() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from classifier.params import flatten
 from classifier.results.learning_curve import Epoch
+from classifier.results.predictions import Predictions
 
 PARAMS = "params.yaml"
 DRAWN = "plot"  # the stage that has no effect on what is compared
@@ -25,6 +26,8 @@ class Result:
         Its dvc.lock: the code, the data and the params of every stage that made the results.
     train, test
         Metrics that the stages `train` and `evaluate` wrote.
+    predictions
+        For the test split; None if they are not here.
     """
 
     revision: str
@@ -32,6 +35,12 @@ class Result:
     curve: Sequence[Epoch]
     train: Mapping[str, Any]
     test: Mapping[str, Any]
+    predictions: Predictions | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training."""
+        return int(_settings(self.lock)[0])
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,12 @@ def _settings(lock: Mapping[str, Any]) -> tuple[int, str]:
         stage["deps"] = [dep for dep in stage.get("deps", []) if dep["path"] not in seeded]
         stage["params"] = flatten(stage.get("params", {}).get(PARAMS, {}))
     return stages["train"]["params"].pop("train.seed"), json.dumps(stages, sort_keys=True)
+
+
+def test_split(lock: Mapping[str, Any]) -> str | None:
+    """Return the checksum of the test split on which the results were scored, None if dvc.lock lacks it."""
+    deps = lock["stages"]["evaluate"].get("deps", [])
+    return next((dep["md5"] for dep in deps if dep["path"].startswith("data/processed/test")), None)
 
 
 def outdated(lock: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
