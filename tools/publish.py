@@ -98,17 +98,24 @@ def accept_code() -> None:
         lock = load_yaml(str(folder / "dvc.lock"))
         lock["stages"] = _with_todays_code(lock["stages"], today)
         dump_yaml(str(folder / "dvc.lock"), lock)
-        params = flatten(load_yaml(str(folder / "params.yaml")))
-        shutil.copyfile("params.yaml", folder / "params.yaml")
-        with modify_yaml(str(folder / "params.yaml")) as new:
-            for key, value in params.items():
-                section, _, name = key.partition(".")
-                if name in new[section] and new[section][name] != value:
-                    new[section][name] = value
+        _add_params(folder / "params.yaml")
         with tempfile.TemporaryDirectory() as sources:
             shutil.copytree(folder, sources, dirs_exist_ok=True)
             shutil.copy("pyproject.toml", sources)
             write_card(folder.name, Path(sources), folder / CARD, experiment=True)
+
+
+def _add_params(path: Path) -> None:
+    """Add the keys that the workspace's params.yaml has and this one lacks, with their comments."""
+    values = flatten(load_yaml(str(path)))
+    if values.keys() == flatten(load_yaml("params.yaml")).keys():
+        return
+    shutil.copyfile("params.yaml", path)
+    with modify_yaml(str(path)) as new:
+        for key, value in values.items():
+            section, _, name = key.partition(".")
+            if name in new[section] and new[section][name] != value:
+                new[section][name] = value
 
 
 def _with_todays_code(stages: Mapping[str, Any], today: Mapping[str, Any]) -> dict[str, Any]:

@@ -289,7 +289,7 @@ def test_a_training_whose_dvc_was_killed_goes_on_from_its_checkpoint(with_result
     with_results.set("train.epochs", "100000")  # far from done, however late the kill comes
     with_results.kill_at("train: epoch 3/", "dvc", "repro")
     output = with_results.kill_at("train: epoch ", "dvc", "repro")
-    resumed = re.search(r"^train: resuming from checkpoints/train.pt: (\d+) of 100000 epochs done", output, re.MULTILINE)
+    resumed = re.search(r"^train: resuming from checkpoints/train.pt: (\d+) of 100,000 epochs done", output, re.MULTILINE)
     assert resumed, output
     assert int(resumed[1]) >= 2
     assert f"train: epoch {int(resumed[1]) + 1}/100000" in output

@@ -259,6 +259,24 @@ def test_a_change_of_code_that_changes_no_result_is_accepted_for_all_that_is_pub
         assert (clone.folder / path).read_text() == (origin.folder / path).read_text().replace(code["md5"], md5)
 
 
+def test_a_new_param_and_a_new_stage_come_into_all_that_is_published(origin: Repository, clone: Repository) -> None:
+    folders = [Path("docs/study/experiments", name) for name in PUBLISHED]
+    before = {
+        path: (clone.folder / path).read_text() for folder in folders for path in (folder / "params.yaml", folder / "dvc.lock")
+    }
+    for path, text in before.items():
+        lines = text.splitlines(keepends=True)
+        content = "".join(line for line in lines if not line.strip().startswith(("patience:", "pretrained:")))
+        if path.name == "dvc.lock":
+            lock = parse_yaml(content, "dvc.lock")
+            del lock["stages"]["weights"]
+            content = json.dumps(lock)
+        (clone.folder / path).write_text(content)
+    clone.python("tools.publish", "--accept-code")
+    for path, text in before.items():
+        assert parse_yaml((clone.folder / path).read_text(), "one") == parse_yaml(text, "other"), path
+
+
 @pytest.mark.slow
 def test_results_of_a_colleague_take_the_place_of_published_ones(origin: Repository, clone: Repository, tmp_path: Path) -> None:
     clone.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin.git"))
