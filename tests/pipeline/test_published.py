@@ -259,7 +259,7 @@ def test_a_change_of_code_that_changes_no_result_is_accepted_for_all_that_is_pub
         assert (clone.folder / path).read_text() == (origin.folder / path).read_text().replace(code["md5"], md5)
 
 
-def test_a_new_param_and_a_new_stage_come_into_all_that_is_published(origin: Repository, clone: Repository) -> None:
+def test_a_new_param_and_a_new_stage_come_into_all_that_is_published(clone: Repository) -> None:
     folders = [Path("docs/study/experiments", name) for name in PUBLISHED]
     before = {
         path: (clone.folder / path).read_text() for folder in folders for path in (folder / "params.yaml", folder / "dvc.lock")
