@@ -144,7 +144,7 @@ def test_the_network_of_accurate_exports_with_its_views(run: Run) -> None:
 
 
 @needs_packages
-@pytest.mark.slow
+@pytest.mark.designs
 @pytest.mark.parametrize("design", get_args(TorchvisionDesign))
 def test_a_design_of_torchvision_exports(run: Run, monkeypatch: pytest.MonkeyPatch, design: str) -> None:
     monkeypatch.setattr(export, "RANDOM_IMAGES", 5)

@@ -39,7 +39,7 @@ def row(design: Any) -> str:
     return f"| `{design}` | {parameter_count(network):,} | {sides} | {len(names)}: {listed} |"
 
 
-@pytest.mark.slow
+@pytest.mark.designs
 @pytest.mark.parametrize("design", DESIGNS)
 def test_the_docs_list_the_blocks_of_a_design(design: str) -> None:
     assert row(design) in PAGE.splitlines(), f"docs/networks.md should contain\n{row(design)}"

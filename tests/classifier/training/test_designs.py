@@ -19,7 +19,7 @@ from tests.classifier.training.test_trainer import AIRBENCH, CPU, DESCRIPTION, N
 SHAPE = (8, 8, 1)  # smaller than torchvision's designs take, and of one channel
 SMALL = {"study", "airbench", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0", "squeezenet1_1"}
 DESIGNS = [
-    pytest.param(design, marks=() if design in SMALL else pytest.mark.slow)
+    pytest.param(design, marks=() if design in SMALL else pytest.mark.designs)
     for design in get_args(get_type_hints(NetworkParams)["design"])
 ]
 NOT_DETERMINISTIC = {"alexnet", "vgg16"}  # on CUDA
