@@ -82,7 +82,7 @@ class TrainingBar:
         self.first = self.done = done
         self.bar = progress_bar(epochs * images, "", " images", done)
         self.started = time.monotonic()
-        self.shown = self.started if self.bar.disable else 0.0
+        self.shown = self.started if self.bar.disable else float("-inf")
         self._describe()
 
     def __enter__(self) -> "TrainingBar":

@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 def test_a_training_bar_asks_for_loss_and_accuracy_only_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    monkeypatch.setattr(console, "REDRAW_SECONDS", 1000.0)
+    monkeypatch.setattr(console, "REDRAW_SECONDS", 1e9)
     with TrainingBar(epochs=3, images=100, done=130) as bar:
         assert bar.advance(10), "nothing has been shown yet"
         bar.show(0.5, 0.25)
