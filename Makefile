@@ -47,8 +47,8 @@ bench: setup ## compare the speed with a conventional training loop, in three mi
 	@$(RUN) tools.repro --quiet preprocess
 	@$(RUN) benchmarks.run $(if $(FULL),--full --runs 3)
 
-test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1, DESIGNS=1: the long ones; EXPORT=1: those of export)
-	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m $(or $(if $(DESIGNS),designs),$(if $(SLOW),slow),"not slow and not designs" --cov)
+test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the long ones too; EXPORT=1: those of export too; DESIGNS=1: those of each of torchvision's designs)
+	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m $(if $(DESIGNS),designs,"not designs$(if $(SLOW),, and not slow)" --cov)
 
 quick: setup ## run a subset of the tests in under 30 seconds: no DVC, no whole training
 	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not designs" $(QUICK)

@@ -159,7 +159,7 @@ def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repositor
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to see whether a stage handles signals")
-@pytest.mark.parametrize("stops", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stops", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_run_stopped_at_any_moment_leaves_every_output(
     with_results: Repository, expected: dict[str, str], stops: int
 ) -> None:
