@@ -23,18 +23,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     process = psutil.Popen(command)
     peaks: dict[int, int] = {}
     names: dict[int, str] = {}
-    while True:
-        try:
-            status = process.wait(timeout=INTERVAL)
-            break
-        except psutil.TimeoutExpired:
-            with suppress(psutil.NoSuchProcess):
-                for each in [process, *process.children(recursive=True)]:
-                    with suppress(psutil.NoSuchProcess, OSError):
-                        peaks[each.pid] = max(peaks.get(each.pid, 0), anonymous(each.pid))
-                        names[each.pid] = " ".join(each.cmdline()) or names.get(each.pid, "")  # empty as it ends
-    for pid, peak in peaks.items():
-        print(f"memory: {peak / 2**20:8,.1f} MiB at most  {names.get(pid, '')[:80]}")
+    try:
+        while True:
+            try:
+                status = process.wait(timeout=INTERVAL)
+                break
+            except psutil.TimeoutExpired:
+                with suppress(psutil.NoSuchProcess):
+                    for each in [process, *process.children(recursive=True)]:
+                        with suppress(psutil.NoSuchProcess, OSError):
+                            peaks[each.pid] = max(peaks.get(each.pid, 0), anonymous(each.pid))
+                            names[each.pid] = " ".join(each.cmdline()) or names.get(each.pid, "")  # empty as it ends
+    finally:  # also where the command is interrupted
+        for pid, peak in peaks.items():
+            print(f"memory: {peak / 2**20:8,.1f} MiB at most  {names.get(pid, '')[:80]}")
     sys.exit(status)
 
 

@@ -21,6 +21,13 @@ def test_each_process_is_listed_and_the_status_is_that_of_the_command(capsys: py
     assert "MiB at most  " in capsys.readouterr().out
 
 
+def test_the_peaks_are_listed_when_interrupted_too(capsys: pytest.CaptureFixture[str]) -> None:
+    interrupting = "import os, signal, time; time.sleep(1); os.kill(os.getppid(), signal.SIGINT)"
+    with pytest.raises(KeyboardInterrupt):
+        main([sys.executable, "-c", interrupting])
+    assert "MiB at most  " in capsys.readouterr().out
+
+
 def test_without_a_command_it_says_how_it_is_used() -> None:
     with pytest.raises(SystemExit, match="COMMAND"):
         main([])
