@@ -51,7 +51,7 @@ def curve_figure(curves: Curves, quantity: Quantity, logarithmic: bool = False) 
 
 
 def _draw(figure: Figure, axes: Axes, curves: Curves, quantity: Quantity, logarithmic: bool = False) -> None:
-    """Draw training dashed, validation solid, each best epoch with a larger marker, and names where there is room."""
+    """Draw training dashed, validation solid, and each best epoch with a larger marker; of the seeds, the first has others."""
     error = logarithmic and quantity == "accuracy"
 
     def height(epoch: Epoch, split: str) -> float:
@@ -61,13 +61,14 @@ def _draw(figure: Figure, axes: Axes, curves: Curves, quantity: Quantity, logari
     ends = {}
     for number, (name, seeds) in enumerate(curves.items()):
         color, marker = revision_style(number)
+        width = 2.0 if len(seeds) == 1 else 1.2
         for seed, curve in enumerate(seeds):
             epochs = [epoch.epoch for epoch in curve]
-            line = {"color": color, "marker": marker, "markersize": 4.5, "markevery": every(number, len(curve))}
+            line = {"color": color, "marker": "" if seed else marker, "markersize": 4.5, "markevery": every(number, len(curve))}
             training, validation = ([height(epoch, split) for epoch in curve] for split in ("train", "validation"))
             gid, best = f"revision-{number}-{{}}-{seed}".format, best_epoch(curve)
-            axes.plot(epochs, training, "--", **line, linewidth=1.2, markerfacecolor="white", gid=gid("training"))
-            axes.plot(epochs, validation, "-", **line, linewidth=2, gid=gid("validation"))
+            axes.plot(epochs, training, "--", **line, linewidth=0.6 * width, markerfacecolor="white", gid=gid("training"))
+            axes.plot(epochs, validation, "-", **line, linewidth=width, gid=gid("validation"))
             axes.plot(best.epoch, height(best, "validation"), **marker_of(number), gid=gid("best"))
         if seeds:
             ends[number] = (name, float(seeds[0][-1].epoch), height(seeds[0][-1], "validation"))
