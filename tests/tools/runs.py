@@ -20,7 +20,8 @@ def dead_process() -> int:
 
 
 def curve(epochs: int) -> list[Epoch]:
-    return [Epoch(n, 2 / n, 2.5 / n, 1 - 0.8 / n, 1 - 0.9 / n, 0.001) for n in range(1, epochs + 1)]
+    """Return epochs whose numbers the files hold exactly."""
+    return [Epoch(n, 2**-n, 3 * 2**-n, 1 - 2**-n, 0.75 - 2**-n / 2, 0.001) for n in range(1, epochs + 1)]
 
 
 def write_run(
