@@ -141,7 +141,7 @@ def _with_state(run: Run, before: Run | None) -> Run:
     # What writes although this machine has no such process runs elsewhere.
     remote = bool(same and (same.remote or (same.state == "stopped" and run.written > same.written)))
     alive = remote and time.time() - run.written < SILENCE
-    return replace(run, state="running" if alive else "stopped", remote=remote, folder=same and same.folder)
+    return replace(run, state="running" if alive else "stopped", remote=remote, folder=same.folder if same else None)
 
 
 def _process(number: int, written: float) -> psutil.Process | None:

@@ -93,7 +93,7 @@ def test_a_foreign_name_of_this_machine_is_refused(server: Server, host: str, pa
 
 
 def test_a_request_without_a_host_is_refused(server: Server) -> None:
-    with socket.create_connection(server.server_address[:2], timeout=PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=PATIENCE) as client:
         client.sendall(b"GET /runs.json HTTP/1.0\r\n\r\n")
         assert b" 403 " in client.recv(1000).splitlines()[0]
 
@@ -158,7 +158,7 @@ def test_elsewhere_than_in_the_root_it_says_so(tmp_path: Path, monkeypatch: pyte
 
 def test_a_browser_that_hangs_up_is_no_event(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     for sent in (b"", b"GET / HTTP/1.1\r\nHost: local"):
-        with socket.create_connection(server.server_address[:2], timeout=PATIENCE) as client:
+        with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=PATIENCE) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
             client.sendall(sent)
     assert ask(server, "/")[0] == 200
