@@ -98,9 +98,11 @@ class Runs:
         self.found: dict[str, Run] = {}
 
     def look(self) -> list[Run]:
-        """Read all files again, and return the runs: first those that run, then the latest of the others."""
+        """Read all files again, and return the runs: first those that run, by name, then the latest of the others."""
         self.found = {run.key: run for run in self._look()}
-        return sorted(self.found.values(), key=lambda run: (run.state != "running", -run.written, run.key))
+        running = sorted((run for run in self.found.values() if run.state == "running"), key=lambda run: run.key)
+        others = (run for run in self.found.values() if run.state != "running")
+        return running + sorted(others, key=lambda run: run.written, reverse=True)
 
     def _look(self) -> Iterator[Run]:
         paths = {path.stem: path for path in self.folder.glob("*.csv") if not path.name.startswith(".")}

@@ -155,9 +155,11 @@ def test_a_run_that_is_killed_while_its_files_are_damaged_has_stopped(folder: Pa
     assert [run.state for run in runs.look()] == ["stopped"]
 
 
-def test_those_that_run_come_first_then_the_latest(folder: Path) -> None:
+def test_those_that_run_come_first_by_name_then_the_latest(folder: Path) -> None:
     for key, age in {"old": 3600, "late": 60}.items():
         write_run(folder, key, done=1, process=dead_process())
         os.utime(folder / f"{key}.json", (time.time() - age,) * 2)
-    write_run(folder, "now", done=1)
-    assert [run.key for run in Runs(folder).look()] == ["now", "late", "old"]
+    for key, age in {"a": 60, "b": 0}.items():
+        write_run(folder, key, done=1)
+        os.utime(folder / f"{key}.json", (time.time() - age,) * 2)
+    assert [run.key for run in Runs(folder).look()] == ["a", "b", "late", "old"]

@@ -6,7 +6,7 @@ const SILENCE = 180; // seconds without a sign of life that are worth a word
 const MOST_POINTS = 40; // epochs up to which each has a point
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [320, 200];
-const BOX = { left: 46, right: 10, top: 10, bottom: 36 }; // margins of a chart, with the labels of its axes
+const BOX = { left: 46, right: 14, top: 10, bottom: 36 }; // margins of a chart, with the labels of its axes
 const SPLITS = ["validation", "training"];
 
 const page = Object.fromEntries(["news", "none", "runs", "pause", "forwarding"].map((id) => [id, document.getElementById(id)]));
@@ -167,7 +167,7 @@ function makeTable(run) {
       body.append(element("tr", "", label, ...cells));
     }
   }
-  return element("table", "", element("caption", `Values of ${run.name}`), element("thead", "", head), body);
+  return element("table", "", element("caption", "Latest and best values"), element("thead", "", head), body);
 }
 
 function makeLegend() {
