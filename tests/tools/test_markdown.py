@@ -50,7 +50,7 @@ def text(*results: Result, committed: Mapping[str, Any] | None = None) -> str:
 
 
 def rendered(markdown: str) -> str:
-    return MarkdownIt("commonmark").enable("table").render(markdown)
+    return str(MarkdownIt("commonmark").enable("table").render(markdown))
 
 
 def tables(markdown: str) -> list[list[list[str]]]:
