@@ -23,8 +23,9 @@ MARKER = "<!-- tools.compare -->"  # by which the comment on a pull request is f
 COLORS = {"blue": "#3b82f6", "orange": "#d97706", "green": "#059669", "pink": "#db2777"}  # 3:1 or more on white and on black
 LONGEST = 80  # characters of a name or a value
 CONFUSIONS = 10  # in a table
-POINTS = 100  # of a line
-UNFIT = re.compile(r"[^\w ,.-]|_")  # what Markdown, HTML or Mermaid could interpret
+POINTS = 25  # of a line, whose epochs have room below it
+# What Markdown, HTML or Mermaid could interpret; not an underscore between letters.
+UNFIT = re.compile(r"[^\w ,.-]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def summary(
@@ -48,7 +49,7 @@ def summary(
         f"## Comparison of {_listed(map(code, committed))}",
         f"Data set: {_listed(dict.fromkeys(code(params.get('data.name', '-')) for params in used.values()))}.",
         *([f"Counted once, since others have the same settings and results: {_listed(repeated)}."] if repeated else []),
-        *map(_difference, found),
+        *(["\n".join(map(_difference, found))] if found else []),
         comparison.as_markdown(rows).rstrip(),
         *(f"{name} is the mean of {revisions}, which differ in the seed alone." for name, revisions in means.items()),
     ]
@@ -121,24 +122,25 @@ def _params(committed: Mapping[str, Mapping[str, Any]], used: Mapping[str, Mappi
 def _charts(curves: Mapping[str, Sequence[Epoch]]) -> list[str]:
     """Return charts of the first curves, one for each number of epochs: Mermaid spreads every line over the whole axis."""
     lines = [(len(curve), color, name, curve) for color, (name, curve) in zip(COLORS, curves.items(), strict=False)]
-    charts = [_chart([line[1:] for line in lines if line[0] == epochs]) for epochs in sorted({line[0] for line in lines})]
+    accuracies = [100 * epoch.validation_accuracy for *_, curve in lines for epoch in curve]
+    axis = f'y-axis "validation accuracy (%)" {min(accuracies):.2f} --> {max(accuracies):.2f}'
+    charts = [_chart([line[1:] for line in lines if line[0] == epochs], axis) for epochs in sorted({line[0] for line in lines})]
     hidden = [code(name) for name in list(curves)[len(COLORS) :]]
     return ["### Validation accuracy", *charts, *([f"Not drawn: {_listed(hidden)}."] if hidden else [])]
 
 
-def _chart(curves: Sequence[tuple[str, str, Sequence[Epoch]]]) -> str:
+def _chart(curves: Sequence[tuple[str, str, Sequence[Epoch]]], axis: str) -> str:
     """Return a line for each curve, all of one length, with color and name; of one epoch, a point of which is no line, bars."""
-    epochs = len(curves[0][2])
-    stride = math.ceil(epochs / POINTS)
-    points = [", ".join(f"{100 * epoch.validation_accuracy:.2f}" for epoch in curve[::stride]) for _, _, curve in curves]
-    if epochs == 1:
+    epochs = [epoch.epoch for epoch in curves[0][2]]
+    drawn = slice(None, None, math.ceil(len(epochs) / POINTS))
+    points = [", ".join(f"{100 * epoch.validation_accuracy:.2f}" for epoch in curve[drawn]) for _, _, curve in curves]
+    if len(epochs) == 1:
         legend = "After one epoch"
         names = ", ".join(f'"{UNFIT.sub(" ", name)[:LONGEST]}"' for _, name, _ in curves)
         lines = [f"x-axis [{names}]", 'y-axis "validation accuracy (%)" 0 --> 100', f"bar [{', '.join(points)}]"]
     else:
         legend = _listed(f"{code(name)} {color}" for color, name, _ in curves)
-        last = 1 + stride * ((epochs - 1) // stride)
-        lines = [f"x-axis epoch 1 --> {last}", 'y-axis "validation accuracy (%)"', *(f"line [{values}]" for values in points)]
+        lines = [f"x-axis epoch [{', '.join(map(str, epochs[drawn]))}]", axis, *(f"line [{values}]" for values in points)]
     palette = {"themeVariables": {"xyChart": {"plotColorPalette": ", ".join(COLORS[color] for color, _, _ in curves)}}}
     chart = "\n  ".join([f"%%{{init: {json.dumps(palette)}}}%%\nxychart-beta", *lines])
     return f"{legend}:\n\n```mermaid\n{chart}\n```"

@@ -84,7 +84,7 @@ def test_the_text_has_the_difference_the_metrics_the_params_the_curve_and_the_co
     assert chart.startswith("<code>base</code> blue and <code>head</code> orange:\n\n```mermaid\n%%{init: {")
     assert '"#3b82f6, #d97706"' in chart
     assert chart.endswith(
-        'xychart-beta\n  x-axis epoch 1 --> 2\n  y-axis "validation accuracy (%)"\n'
+        'xychart-beta\n  x-axis epoch [1, 2]\n  y-axis "validation accuracy (%)" 70.00 --> 85.00\n'
         "  line [70.00, 80.00]\n  line [75.00, 85.00]\n```"
     )
 
@@ -125,16 +125,17 @@ def test_one_epoch_is_drawn_as_bars() -> None:
 
 def test_curves_of_other_lengths_have_a_chart_each_and_keep_their_colours() -> None:
     chart = section(text(result("base", curve=[0.7, 0.8, 0.8]), result("head", 90)), "Validation accuracy")
-    assert re.findall(r"1 --> \d", chart) == ["1 --> 2", "1 --> 3"]
+    assert re.findall(r"epoch (\[.*\])", chart) == ["[1, 2]", "[1, 2, 3]"]
     assert re.findall(r"^<code>(.+)</code> (\w+):$", chart, re.MULTILINE) == [("head", "orange"), ("base", "blue")]
+    assert chart.count("70.00 --> 80.00\n") == 2
     assert re.findall(r'"(#\w+)"', chart) == ["#d97706", "#3b82f6"]
 
 
-def test_a_long_curve_is_thinned_and_keeps_its_scale() -> None:
+def test_of_a_long_curve_every_few_epochs_are_drawn() -> None:
     chart = section(text(result("base", curve=[0.5] * 250)), "Validation accuracy")
-    (points,) = re.findall(r"line \[(.*)\]", chart)
-    assert len(points.split(", ")) == 84 <= POINTS
-    assert "x-axis epoch 1 --> 250\n" in chart  # the 84th of every third epoch
+    (epochs,), (points,) = (re.findall(rf"{word} \[(.*)\]", chart) for word in ("epoch", "line"))
+    assert epochs.split(", ") == [str(epoch) for epoch in range(1, 251, 10)]
+    assert len(points.split(", ")) == POINTS
 
 
 def test_what_has_no_colour_left_is_named() -> None:
