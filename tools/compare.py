@@ -2,11 +2,12 @@
 
 A revision is an experiment, or else a tag, branch or commit, or `workspace`; a pattern such as 'augmented-seed-*' stands for
 the experiments that it matches. Trainings whose dvc.lock differs only in train.seed and what follows from it become one line
-with mean, spread and n. With --fail-if-worse the first line is what the others are measured against.
+with mean, spread and n. With --fail-if-worse the first line is what the others are measured against. With --markdown all of it,
+params and confusions too, becomes one text for a pull request.
 
   python -m tools.compare initial batchnorm augmented
   python -m tools.compare initial 'augmented-seed-*' --output docs/seeds
-  python -m tools.compare main workspace --fail-if-worse
+  python -m tools.compare main workspace --fail-if-worse --markdown
 """
 
 import argparse
@@ -17,19 +18,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from classifier.figures.comparison import learning_curves
 from classifier.figures.style import save_figure
-from classifier.params import read_yaml
+from classifier.params import flatten, read_yaml
 from classifier.results import difference
-from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
+from classifier.results.comparison import PARAMS, Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.difference import Difference, differences, missing_seeds
 from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import Predictions, load_predictions
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_write, check_folder
-from tools import experiments
+from tools import experiments, markdown
 from tools.revisions import fetch, known_experiments
 
 PREDICTIONS = "data/predictions.npz"
@@ -49,6 +51,7 @@ def main(command: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--fail-if-worse", action="store_true", help="end with 1 if another line is worse than the first, or cannot be compared"
     )
+    parser.add_argument("--markdown", action="store_true", help="also write summary.md, one text for a pull request")
     arguments = parser.parse_args(command)
     folder = arguments.output
     check_folder(folder)
@@ -70,6 +73,10 @@ def main(command: Sequence[str] | None = None) -> None:
     curves = {name: [result.curve for result in row] for name, row in groups.items()}
     with atomic_write(folder / "learning_curves.png") as temporary:
         save_figure(temporary, 150, lambda: learning_curves(curves))
+    if arguments.markdown:
+        committed = {result.revision: committed_params(result.revision) for result in results}
+        with atomic_write(folder / "summary.md") as temporary:
+            temporary.write_text(markdown.summary(groups, found, committed), encoding="utf-8")
     print(as_markdown(rows))
     if found:
         print(difference.as_markdown(found))
@@ -79,7 +86,8 @@ def main(command: Sequence[str] | None = None) -> None:
         print(f"compare: no training accuracy and gap: an older version of this program trained {', '.join(old)}")
     if missing := missing_seeds(groups):
         print(f"compare: {seeds_hint(missing, [result.revision for result in results])}")
-    print(f"compare: comparison.md, differences.md, both as .json, and learning_curves.png are in {folder}")
+    written = "summary.md, comparison.md" if arguments.markdown else "comparison.md"
+    print(f"compare: {written}, differences.md, both as .json, and learning_curves.png are in {folder}")
     if arguments.fail_if_worse and (failures := [reason for each in found if (reason := failure(each, first))]):
         sys.exit(f"compare: --fail-if-worse: {'; '.join(failures)}")
 
@@ -123,6 +131,14 @@ def load(revision: str) -> Result:
             print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
         predictions = read_predictions(folder / PREDICTIONS, revision)
         return Result(revision, lock, load_curve(folder / "plots/learning_curve.csv"), train, test, predictions)
+
+
+def committed_params(revision: str) -> dict[str, Any]:
+    """Return params.yaml by key, of the commit of a revision: for an experiment, of that on which it ran."""
+    experiment = None if revision == experiments.WORKSPACE else experiments.find(revision)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch(experiment.baseline if experiment else revision, [PARAMS], Path(folder))
+        return flatten(read_yaml(Path(folder, PARAMS)))
 
 
 def read_predictions(path: Path, revision: str) -> Predictions | None:

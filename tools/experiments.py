@@ -40,6 +40,11 @@ class Experiment:
         return self.reference.rpartition("/")[2]
 
     @property
+    def baseline(self) -> str:
+        """Hash of the commit on which it ran."""
+        return "".join(self.reference.split("/")[2:4])
+
+    @property
     def published(self) -> bool:
         """Whether it is one of those that tools.publish makes: published with the repository, not run here."""
         return self.subject == PUBLISHED + self.name

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,26 @@ def test_the_gate_fails_where_another_is_worse_than_the_first_or_cannot_be_compa
     worse, other = str(caught.value).split("; ")
     assert worse.startswith("compare: --fail-if-worse: base is 15.0 points better than worse (10.")
     assert other == "base and other: other test splits, so no difference is computed"
+
+
+def test_one_text_for_a_pull_request_is_written_also_where_the_gate_fails(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git("update-ref", f"refs/exps/{hash_of('base')[:2]}/{hash_of('base')[2:]}/head", "worse")  # as if it had run on base
+    with pytest.raises(SystemExit, match=r"base is 15\.0 points better than head"):
+        compare.main(["base", "head", "--markdown", "--fail-if-worse"])
+    text = (project / "comparison/summary.md").read_text()
+    assert "- <code>base</code> is 15.0 points better than <code>head</code> (10." in text
+    assert "### Committed params.yaml\n\nNo difference.\n\n### Params of these trainings\n\n| param |" in text
+    assert "compare: summary.md, comparison.md, differences.md, " in capsys.readouterr().out
+    compare.main(["base", "worse", "workspace", "--markdown"])
+    table = (project / "comparison/summary.md").read_text().partition("### Committed params.yaml\n\n")[2]
+    assert re.findall(r"&#91;(\d+)&#93;", table.splitlines()[2]) == ["160", "130", "190"]
+
+
+def hash_of(revision: str) -> str:
+    command = ["git", "rev-parse", revision]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_damaged_predictions_are_named_and_not_used(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
