@@ -28,7 +28,7 @@ from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import Predictions, load_predictions
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write, check_folder
+from classifier.runtime.files import atomic_outputs, check_folder
 from tools import experiments
 from tools.revisions import fetch, known_experiments
 
@@ -61,14 +61,12 @@ def main(command: Sequence[str] | None = None) -> None:
     except KeyError as error:
         lacking = f"the params or metrics of a revision lack {error}"
         raise InputError(f"{lacking}: another version of this program wrote them") from error
-    write_json(folder / "comparison.json", as_values(rows))
-    with atomic_write(folder / "comparison.md") as temporary:
-        temporary.write_text(as_markdown(rows), encoding="utf-8")
-    write_json(folder / "differences.json", difference.as_values(found))
-    with atomic_write(folder / "differences.md") as temporary:
-        temporary.write_text(difference.as_markdown(found), encoding="utf-8")
-    with atomic_write(folder / "learning_curves.png") as temporary:
-        save_figure(temporary, 150, lambda: learning_curves(groups))
+    with atomic_outputs() as place:
+        write_json(place(folder / "comparison.json"), as_values(rows))
+        place(folder / "comparison.md").write_text(as_markdown(rows), encoding="utf-8")
+        write_json(place(folder / "differences.json"), difference.as_values(found))
+        place(folder / "differences.md").write_text(difference.as_markdown(found), encoding="utf-8")
+        save_figure(place(folder / "learning_curves.png"), 150, lambda: learning_curves(groups))
     print(as_markdown(rows))
     if found:
         print(difference.as_markdown(found))
