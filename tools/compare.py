@@ -17,10 +17,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from classifier.figures.comparison import learning_curves
 from classifier.figures.style import save_figure
-from classifier.params import read_yaml
+from classifier.params import check_mapping, parse_yaml
 from classifier.results import difference
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.difference import Difference, differences, missing_seeds
@@ -114,12 +115,22 @@ def load(revision: str) -> Result:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fetch(revision, paths, folder, optional=[PREDICTIONS])
-        train, test = (json.loads((folder / f"metrics/{part}.json").read_text(encoding="utf-8")) for part in ("train", "test"))
-        params, lock = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock")
+        params, lock, train, test = (read_mapping(folder / path, f"{revision}: {path}") for path in paths[:4])
         if keys := outdated(lock, params):
             print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
         predictions = read_predictions(folder / PREDICTIONS, revision)
         return Result(revision, lock, load_curve(folder / "plots/learning_curve.csv"), train, test, predictions)
+
+
+def read_mapping(path: Path, where: str) -> Mapping[str, Any]:
+    """Return the content of a JSON or YAML file; one that is damaged raises InputError, which names it `where`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return check_mapping(json.loads(text) if path.suffix == ".json" else parse_yaml(text, where), where)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: damaged ({error})") from None
 
 
 def read_predictions(path: Path, revision: str) -> Predictions | None:

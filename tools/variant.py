@@ -23,7 +23,7 @@ from dvc.api import DVCFileSystem
 from filelock import Timeout
 
 from classifier.data.sources import keep_foreign_files
-from classifier.params import flatten, parse_yaml, read_yaml
+from classifier.params import check_mapping, flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_outputs, check_folder, copy_folder
 from classifier.runtime.locks import file_lock
@@ -101,7 +101,8 @@ def committed_params() -> tuple[Any, dict[str, Any]]:
     `data.sources`, which changes no result, is taken as it is in the workspace. A line says so when the file is edited.
     """
     workspace = read_yaml(PARAMS)
-    committed = parse_yaml(git("show", f"HEAD:./{PARAMS}"), f"the committed {PARAMS}")
+    where = f"the committed {PARAMS}"
+    committed = check_mapping(parse_yaml(git("show", f"HEAD:./{PARAMS}"), where), where)
     undo = edited(committed, workspace)
     if undo:
         print(
