@@ -35,7 +35,7 @@ from classifier.params import read_yaml
 from classifier.results.table import write_json
 from classifier.runtime.console import log
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_outputs, atomic_write
 from classifier.variants import merge, read_variant
 
 ROOT = Path(__file__).parents[1]
@@ -79,9 +79,9 @@ def main() -> None:
     name = "full" if arguments.full else "short"
     for bench in measure(arguments.full, arguments.runs, arguments.first_seed):
         values = dataclasses.asdict(bench) | {"hardware": hardware(), "summary": summarize(bench)}
-        write_json(arguments.output / f"{name}.json", values)
-        with atomic_write(arguments.output / f"{name}.md") as temporary:
-            temporary.write_text(as_markdown(values), encoding="utf-8")
+        with atomic_outputs() as place:
+            write_json(place(arguments.output / f"{name}.json"), values)
+            place(arguments.output / f"{name}.md").write_text(as_markdown(values), encoding="utf-8")
     if arguments.full:
         with atomic_write(arguments.output / "cost.png") as temporary:
             save_figure(temporary, 150, lambda: cost_figure(bench.cost))

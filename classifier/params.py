@@ -352,6 +352,13 @@ def _problem_in_words(error: Exception, loader: _Loader) -> tuple[yaml.Mark, str
     return mark, f"not valid YAML: {problem}"
 
 
+def check_mapping(values: Any, where: str) -> Mapping[str, Any]:
+    """Return the content of a file that consists of keys and values; another one, as an empty one, raises InputError."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: should consist of keys and values, got {_shortened(values)}")
+    return values
+
+
 def parse_params(values: Any, where: str) -> Params:
     """Check the values of a whole file of params; `where` names the file in errors.
 
@@ -404,8 +411,7 @@ def _in_one_line(complaint: ErrorDetails) -> str:
     found, schema = _known(complaint["loc"])
     path = ".".join(map(str, complaint["loc"] if complaint["type"] == "unexpected_keyword_argument" else found))
     key = (path if path.isprintable() else json.dumps(path)) or "the whole file"
-    got = json.dumps(complaint["input"])
-    got = got if len(got) <= 80 else got[:77] + "..."
+    got = _shortened(complaint["input"])
     match complaint["type"]:
         case "unexpected_keyword_argument":
             takes = f"{'.'.join(map(str, found)) or 'the file'} takes {', '.join(schema['properties'])}"
@@ -418,6 +424,11 @@ def _in_one_line(complaint: ErrorDetails) -> str:
             word, names = complaint["input"], [choice.strip("'") for choice in _choices(schema)]
             nearest = did_you_mean(word, names) if isinstance(word, str) else ""
             return f"{key}: should be {_in_words(schema)}, got {got}{nearest}"
+
+
+def _shortened(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _known(location: Sequence[int | str]) -> tuple[Sequence[int | str], dict[str, Any]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from classifier.figures.comparison import learning_curves
 from classifier.figures.style import save_figure
-from classifier.params import flatten, read_yaml
+from classifier.params import check_mapping, flatten, parse_yaml, read_yaml
 from classifier.results import difference
 from classifier.results.comparison import PARAMS, Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.difference import Difference, differences, missing_seeds
@@ -30,7 +30,7 @@ from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import Predictions, load_predictions
 from classifier.results.table import write_json
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write, check_folder
+from classifier.runtime.files import atomic_outputs, check_folder
 from tools import experiments, markdown
 from tools.revisions import fetch, known_experiments
 
@@ -64,19 +64,16 @@ def main(command: Sequence[str] | None = None) -> None:
     except KeyError as error:
         lacking = f"the params or metrics of a revision lack {error}"
         raise InputError(f"{lacking}: another version of this program wrote them") from error
-    write_json(folder / "comparison.json", as_values(rows))
-    with atomic_write(folder / "comparison.md") as temporary:
-        temporary.write_text(as_markdown(rows), encoding="utf-8")
-    write_json(folder / "differences.json", difference.as_values(found))
-    with atomic_write(folder / "differences.md") as temporary:
-        temporary.write_text(difference.as_markdown(found), encoding="utf-8")
     curves = {name: [result.curve for result in row] for name, row in groups.items()}
-    with atomic_write(folder / "learning_curves.png") as temporary:
-        save_figure(temporary, 150, lambda: learning_curves(curves))
-    if arguments.markdown:
-        committed = {result.revision: committed_params(result.revision) for result in results}
-        with atomic_write(folder / "summary.md") as temporary:
-            temporary.write_text(markdown.summary(groups, found, committed), encoding="utf-8")
+    with atomic_outputs() as place:
+        write_json(place(folder / "comparison.json"), as_values(rows))
+        place(folder / "comparison.md").write_text(as_markdown(rows), encoding="utf-8")
+        write_json(place(folder / "differences.json"), difference.as_values(found))
+        place(folder / "differences.md").write_text(difference.as_markdown(found), encoding="utf-8")
+        save_figure(place(folder / "learning_curves.png"), 150, lambda: learning_curves(curves))
+        if arguments.markdown:
+            committed = {result.revision: committed_params(result.revision) for result in results}
+            place(folder / "summary.md").write_text(markdown.summary(groups, found, committed), encoding="utf-8")
     print(as_markdown(rows))
     if found:
         print(difference.as_markdown(found))
@@ -125,8 +122,7 @@ def load(revision: str) -> Result:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fetch(revision, paths, folder, optional=[PREDICTIONS])
-        train, test = (json.loads((folder / f"metrics/{part}.json").read_text(encoding="utf-8")) for part in ("train", "test"))
-        params, lock = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock")
+        params, lock, train, test = (read_mapping(folder / path, f"{revision}: {path}") for path in paths[:4])
         if keys := outdated(lock, params):
             print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
         predictions = read_predictions(folder / PREDICTIONS, revision)
@@ -139,6 +135,17 @@ def committed_params(revision: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         fetch(experiment.baseline if experiment else revision, [PARAMS], Path(folder))
         return flatten(read_yaml(Path(folder, PARAMS)))
+
+
+def read_mapping(path: Path, where: str) -> Mapping[str, Any]:
+    """Return the content of a JSON or YAML file; one that is damaged raises InputError, which names it `where`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return check_mapping(json.loads(text) if path.suffix == ".json" else parse_yaml(text, where), where)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: damaged ({error})") from None
 
 
 def read_predictions(path: Path, revision: str) -> Predictions | None:

@@ -31,7 +31,7 @@ from classifier.networks.inference import predict, weighted_views
 from classifier.params import Views
 from classifier.runtime.console import log, progress_bar
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write, check_folder
+from classifier.runtime.files import atomic_outputs, check_folder
 from tools import experiments
 from tools.experiments import WORKSPACE
 from tools.model_card import CARD, SOURCES, write_card
@@ -79,15 +79,18 @@ def export(trained: Trained, folder: Path) -> None:
         When onnxruntime gives other classes or probabilities than PyTorch; then nothing is written.
     """
     images, source = images_to_verify(trained)
-    with atomic_write(folder / FILE) as temporary:
+    results = trained.results if trained.results and all((trained.results / path).exists() for path in SOURCES) else None
+    with atomic_outputs() as place:
+        temporary = place(folder / FILE)
         temporary.write_bytes(as_onnx(trained))
         log(f"export: verifying on {len(images):,} {source}")
         difference = verify(temporary, trained, images)
+        if results:
+            experiment = trained.name != WORKSPACE and bool(experiments.find(trained.name))
+            write_card(trained.name, results, place(folder / CARD), experiment=experiment)
     size = (folder / FILE).stat().st_size / 1000
     log(f"export: {folder / FILE}: {size:,.0f} kB, {trained.views} views; same classes, probabilities within {difference:.0e}")
-    if trained.results and all((trained.results / path).exists() for path in SOURCES):
-        experiment = trained.name != WORKSPACE and bool(experiments.find(trained.name))
-        write_card(trained.name, trained.results, folder / CARD, experiment=experiment)
+    if results:
         log(f"export: {folder / CARD}: the model card")
     else:
         log("export: no model card, which needs the metrics of a revision: leave out --model, or give --rev")

@@ -32,7 +32,7 @@ from classifier.params import flatten, parse_yaml, read_params
 from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import load_predictions
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_write
+from classifier.runtime.files import atomic_write, copy_folder
 from tools.experiments import PUBLISHED, all_experiments, dvc, find, git
 from tools.model_card import CARD, SOURCES, write_card
 
@@ -94,8 +94,8 @@ def publish(name: str, revision: str = "") -> None:
                 Path(sources, path).parent.mkdir(exist_ok=True)
                 files.get_file(path, str(Path(sources, path)))
             write_card(name, Path(sources), Path(temporary, CARD), experiment=True)
-        shutil.rmtree(Path(FOLDER, name), ignore_errors=True)
-        shutil.copytree(temporary, Path(FOLDER, name))
+        with atomic_write(Path(FOLDER, name)) as folder:
+            copy_folder(Path(temporary), folder)
     print(f"publish: {FOLDER}/{name}: {len(wanted) + 3} files")
 
 
@@ -122,14 +122,15 @@ def accept_code() -> None:
     """
     today = load_yaml("dvc.lock")["stages"]
     for folder in (path.parent for path in sorted(Path(FOLDER).glob("*/dvc.lock"))):
-        lock = load_yaml(str(folder / "dvc.lock"))
-        lock["stages"] = _with_todays_code(lock["stages"], today)
-        dump_yaml(str(folder / "dvc.lock"), lock)
-        _add_params(folder / "params.yaml")
-        with tempfile.TemporaryDirectory() as sources:
-            shutil.copytree(folder, sources, dirs_exist_ok=True)
+        with atomic_write(folder) as new, tempfile.TemporaryDirectory() as sources:
+            copy_folder(folder, new)
+            lock = load_yaml(str(new / "dvc.lock"))
+            lock["stages"] = _with_todays_code(lock["stages"], today)
+            dump_yaml(str(new / "dvc.lock"), lock)
+            _add_params(new / "params.yaml")
+            copy_folder(new, Path(sources))
             shutil.copy("pyproject.toml", sources)
-            write_card(folder.name, Path(sources), folder / CARD, experiment=True)
+            write_card(folder.name, Path(sources), new / CARD, experiment=True)
 
 
 def _add_params(path: Path) -> None:

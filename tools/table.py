@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from classifier.params import flatten, read_yaml
+from classifier.params import check_mapping, flatten, read_yaml
 from classifier.results.comparison import PARAMS, outdated
 from tools.experiments import all_experiments, dvc
 from tools.preflight import check_commit, repair_references
@@ -40,8 +40,10 @@ def main() -> None:
     print("\n".join(table(shown)))
     if elsewhere := len(all_experiments()) - sum(len(row["experiments"] or []) for row in shown):
         print(f"\n{elsewhere} more on other commits: dvc exp list --all-commits")
-    if Path("dvc.lock").exists() and (keys := outdated(read_yaml(Path("dvc.lock")), read_yaml(Path(PARAMS)))):
-        print(f"\nworkspace: {PARAMS} has other values than the results: {', '.join(keys)}; run dvc repro")
+    if Path("dvc.lock").exists():
+        lock, params = (check_mapping(read_yaml(Path(name)), name) for name in ("dvc.lock", PARAMS))
+        if keys := outdated(lock, params):
+            print(f"\nworkspace: {PARAMS} has other values than the results: {', '.join(keys)}; run dvc repro")
 
 
 def table(shown: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,6 @@ a run that was stopped resumes.
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,9 @@ from dvc.api import DVCFileSystem
 from filelock import Timeout
 
 from classifier.data.sources import keep_foreign_files
-from classifier.params import flatten, parse_yaml, read_yaml
+from classifier.params import check_mapping, flatten, parse_yaml, read_yaml
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import check_folder
+from classifier.runtime.files import atomic_outputs, check_folder, copy_folder
 from classifier.runtime.locks import file_lock
 from classifier.variants import PARAMS, as_override, edited, merge, plan, variant_names
 from tools.experiments import (
@@ -102,7 +101,8 @@ def committed_params() -> tuple[Any, dict[str, Any]]:
     `data.sources`, which changes no result, is taken as it is in the workspace. A line says so when the file is edited.
     """
     workspace = read_yaml(PARAMS)
-    committed = parse_yaml(git("show", f"HEAD:./{PARAMS}"), f"the committed {PARAMS}")
+    where = f"the committed {PARAMS}"
+    committed = check_mapping(parse_yaml(git("show", f"HEAD:./{PARAMS}"), where), where)
     undo = edited(committed, workspace)
     if undo:
         print(
@@ -219,14 +219,13 @@ def finished(commands: Mapping[str, Sequence[str]], jobs: int, interruption: Int
 
 
 def export(name: str, folder: Path) -> None:
-    """Copy metrics and plots of an experiment into a folder, in place of what is there."""
+    """Copy metrics and plots of an experiment into a folder, in place of what is there, as a set."""
     if experiment := find(name):
         files, prefix = DVCFileSystem(rev=experiment.commit, subrepos=True), git("rev-parse", "--show-prefix")
-        with tempfile.TemporaryDirectory() as new:
+        with tempfile.TemporaryDirectory() as new, atomic_outputs() as place:
             for part in PARTS:
                 files.get(prefix + part, str(Path(new, part)), recursive=True)
-                shutil.rmtree(folder / part, ignore_errors=True)
-                shutil.copytree(Path(new, part), folder / part)
+                copy_folder(Path(new, part), place(folder / part))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,17 @@ def remove_empty_folders(path: Path) -> None:
                 folder.rmdir()
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy the content of all files in a folder, but no modes and links: those in DVC's cache are read-only.
+
+    `shutil.copytree` would turn a full disk into an error without a number, which looks like a bug.
+    """
+    for path in _files(source):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

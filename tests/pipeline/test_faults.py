@@ -236,6 +236,27 @@ def test_a_disk_that_is_full_keeps_all_outputs(finished: Repository, small_disk:
     assert outputs(repository) == whole
 
 
+@pytest.mark.parametrize("tool", ["compare", "publish", "variant"])
+def test_a_tool_on_a_full_disk_keeps_what_it_wrote_before(with_results: Repository, small_disk: Path, tool: str) -> None:
+    (with_results.folder / "docs").symlink_to(small_disk)
+    command = {
+        "compare": ["tools.compare", "HEAD", "--output", str(small_disk)],
+        "publish": ["tools.publish", "augmented=workspace"],
+        "variant": ["tools.variant", "augmented", "--export", str(small_disk)],
+    }[tool]
+    with_results.python(*command)
+    written = [path for path in small_disk.rglob("*") if path.is_file()]
+    for path in written:
+        path.write_text("old")
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 12_000))
+    assert "No space left on device" in with_results.python(*command, fails=True)
+    assert [path.read_text() for path in written] == ["old"] * len(written)
+    (small_disk / "filler").unlink()
+    assert sorted(path for path in small_disk.rglob("*") if path.is_file()) == sorted(written)
+    with_results.python(*command)
+    assert "old" not in [path.read_bytes() for path in written]
+
+
 def run_stage(name: str, folder: Path) -> None:
     """Run a stage by hand; called in a process of its own."""
     os.chdir(folder)

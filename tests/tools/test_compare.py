@@ -10,6 +10,7 @@ import pytest
 from classifier.results.learning_curve import Epoch, save_curve
 from classifier.results.predictions import Predictions, save_predictions
 from classifier.results.table import write_json
+from classifier.runtime.errors import InputError
 from tools import compare, experiments
 from tools.compare import seeds_hint
 from tools.revisions import known_experiments
@@ -130,3 +131,21 @@ def test_damaged_predictions_are_named_and_not_used(project: Path, capsys: pytes
     compare.main(["other", "workspace"])
     output = capsys.readouterr().out
     assert "compare: workspace: compared without its data/predictions.npz, which is damaged or of an older version\n" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("params.yaml", "", "should consist of keys and values, got null"),
+        ("params.yaml", "train: [", ", line 1, column 8: not valid YAML: should be closed"),
+        ("dvc.lock", "- train", "should consist of keys and values, got "),
+        ("metrics/test.json", '{"accuracy": 0.', "damaged (Expecting "),
+        ("metrics/train.json", "\xff", "damaged ('utf-8' codec can't decode "),
+    ],
+)
+def test_a_file_that_is_damaged_is_named_with_its_revision(project: Path, name: str, content: str, problem: str) -> None:
+    (project / name).write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError) as caught:
+        compare.main(["base", "workspace"])
+    assert str(caught.value).startswith(f"workspace: {name}")
+    assert problem in str(caught.value)

@@ -1,5 +1,6 @@
 """tools.export on small models: the file does what the model does, also where only onnxruntime is."""
 
+import errno
 import json
 import os
 import subprocess
@@ -114,6 +115,21 @@ def test_a_model_card_comes_with_the_results_of_a_revision(run: Run) -> None:
     assert card.startswith("# Model card: workspace\n")
     assert "| no | 4 | 100.0% | 75.0% | 85.7% |\n" in card
     assert "```sh\nmake repro\n```\n" in card
+
+
+@needs_packages
+def test_the_file_and_its_card_are_replaced_together(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_card(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_workspace(Path(), small_model())
+    monkeypatch.setattr(export, "SOURCES", ())
+    monkeypatch.setattr(export, "write_card", write_card)
+    Path("export").mkdir()
+    for name in ("classifier.onnx", "model_card.md"):
+        Path("export", name).write_text("old")
+    assert run(fails=True) == "export: export/model_card.md: No space left on device"
+    assert [path.read_text() for path in Path("export").iterdir()] == ["old", "old"]
 
 
 @needs_packages

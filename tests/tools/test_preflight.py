@@ -285,6 +285,17 @@ def test_the_table_lists_experiments_that_a_killed_one_would_hide(
     assert re.search("^  mine ", printed, re.MULTILINE)
 
 
+def test_params_that_are_no_mapping_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["table"])
+    Path("params.yaml").write_text("- 1\n")
+    with refused(r"params.yaml: should consist of keys and values, got \[1\]"):
+        table.main()
+    commit("A list")
+    Path("params.yaml").write_text(parameters())
+    with refused(r"the committed params.yaml: should consist of keys and values, got \[1\]"):
+        variant.committed_params()
+
+
 def test_an_rwlock_of_a_number_that_is_now_another_process_is_removed() -> None:
     lock = Path(".dvc/tmp/rwlock")
     held = json.dumps({"write": {str(Path("one").absolute()): {"pid": os.getppid(), "cmd": "dvc repro"}}})

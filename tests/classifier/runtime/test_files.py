@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from classifier.results.table import write_csv
 from classifier.runtime.errors import InputError
-from classifier.runtime.files import atomic_outputs, atomic_write, check_folder, read_output
+from classifier.runtime.files import atomic_outputs, atomic_write, check_folder, copy_folder, read_output
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -110,6 +110,19 @@ def test_a_signal_during_the_moves_waits_until_all_are_done(tmp_path: Path, monk
     finally:
         signal.signal(signal.SIGINT, before)
     assert contents(tmp_path) == {"curve.csv": "new", "model.pt": "new"}
+
+
+def test_a_copy_of_a_folder_is_its_content_also_where_that_is_read_only_or_a_link(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "plots").mkdir(parents=True)
+    (tmp_path / "cache" / "plots" / "curve.csv").write_text("new")
+    (tmp_path / "cache" / "plots" / "curve.csv").chmod(0o444)
+    (tmp_path / "cache" / "model.pt").symlink_to("plots/curve.csv")
+    with atomic_write(tmp_path / "copy") as temporary:
+        copy_folder(tmp_path / "cache", temporary)
+    assert contents(tmp_path / "copy") == {"model.pt": "new", "plots/curve.csv": "new"}
+    for path in (tmp_path / "copy").rglob("*.*"):
+        assert path.stat().st_mode & stat.S_IWUSR
+        assert not path.is_symlink()
 
 
 def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
