@@ -13,12 +13,15 @@ from classifier.runtime.files import atomic_write
 def save_tensors(values: object, path: Path) -> None:
     """Write nested dictionaries and lists of tensors and plain values, whole or not at all.
 
-    The same values give the same bytes, whatever the name of the file.
+    The same values give the same bytes, whatever the name of the file, since it is given as an open file.
     """
-    content = io.BytesIO()
-    torch.save(values, content)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(values, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # of a full disk, which PyTorch reports as a wrong position in the file
+                raise error.__context__ from None
+            raise
 
 
 def load_tensors(path: Path) -> Any:
