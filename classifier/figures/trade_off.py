@@ -39,7 +39,7 @@ def trade_off_figure(rows: Sequence[Row], quantity: Literal["seconds", "paramete
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """Write names to the right or to the left of their points, where there is neither a point nor another name."""
-    inside = Bbox(axes.bbox.extents.reshape(2, 2) * 72 / figure.dpi)  # points of typography
+    inside = Bbox(axes.bbox.get_points() * 72 / figure.dpi)  # of typography, 72 an inch
     places = axes.transData.transform([point[1:] for point in points]) * 72 / figure.dpi
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in places]
     for number, ((name, *at), (x, y)) in enumerate(zip(points, places, strict=True)):
