@@ -1,6 +1,7 @@
 """Certainty: accuracy against confidence, and against the share of images that are answered."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -54,8 +55,8 @@ def coverage_figure(predictions: Mapping[str, Predictions | None]) -> Figure:
             continue
         coverage, accuracy = zip(*accuracy_at_coverage(each), strict=True)
         color, marker = revision_style(number)
-        line = {"color": color, "marker": marker, "markersize": 5, "markevery": every(number, len(coverage)), "linewidth": 1.5}
-        axes.plot(coverage, accuracy, **line, gid=f"revision-{number}-accuracy")
+        line: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.5}
+        axes.plot(coverage, accuracy, **line, markevery=every(number, len(coverage)), gid=f"revision-{number}-accuracy")
         ends[number] = (name, coverage[-1], accuracy[-1])
     axes.set_xlim(*LIMITS)
     show_percent(axes.xaxis)

@@ -154,4 +154,4 @@ def test_a_dark_picture_has_the_size_of_the_light_one() -> None:
     )
     assert light.size == dark.size
     assert light.getpixel((0, 0)) == (255, 255, 255)
-    assert np.abs(np.subtract(dark.getpixel((0, 0)), (13, 17, 23))).max() < 5
+    assert np.abs(np.asarray(dark)[0, 0] - np.array([13, 17, 23])).max() < 5
