@@ -137,7 +137,7 @@ def test_damaged_predictions_are_named_and_not_used(project: Path, capsys: pytes
     ("name", "content", "problem"),
     [
         ("params.yaml", "", "should consist of keys and values, got null"),
-        ("params.yaml", "train: [", ": not valid YAML: should be closed"),
+        ("params.yaml", "train: [", ", line 1, column 9: not valid YAML: should be closed"),
         ("dvc.lock", "- train", "should consist of keys and values, got "),
         ("metrics/test.json", '{"accuracy": 0.', "damaged (Expecting "),
         ("metrics/train.json", "\xff", "damaged ('utf-8' codec can't decode "),
