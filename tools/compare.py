@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,14 @@ def main(command: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(command)
     folder = arguments.output
     check_folder(folder)
+    revisions = expand(arguments.revisions)
+    if arguments.fail_if_worse and len(revisions) == 1:
+        raise InputError(f"--fail-if-worse: {revisions[0]} alone cannot be compared: name another revision")
     try:
-        results = [load(revision) for revision in expand(arguments.revisions)]
+        results = [load(revision) for revision in revisions]
         groups = group(results)
         rows = compare(groups)
+        table = as_markdown([replace(row, name=row.name.replace("|", "\\|")) for row in rows])
         first = next(iter(groups))
         found = differences(groups, first if arguments.fail_if_worse else None)
     except KeyError as error:
@@ -66,7 +71,7 @@ def main(command: Sequence[str] | None = None) -> None:
         raise InputError(f"{lacking}: another version of this program wrote them") from error
     write_json(folder / "comparison.json", as_values(rows))
     with atomic_write(folder / "comparison.md") as temporary:
-        temporary.write_text(as_markdown(rows), encoding="utf-8")
+        temporary.write_text(table, encoding="utf-8")
     write_json(folder / "differences.json", difference.as_values(found))
     with atomic_write(folder / "differences.md") as temporary:
         temporary.write_text(difference.as_markdown(found), encoding="utf-8")
@@ -76,7 +81,7 @@ def main(command: Sequence[str] | None = None) -> None:
         committed = {result.revision: committed_params(result.revision) for result in results}
         with atomic_write(folder / "summary.md") as temporary:
             temporary.write_text(markdown.summary(groups, found, committed), encoding="utf-8")
-    print(as_markdown(rows))
+    print(table)
     if found:
         print(difference.as_markdown(found))
     if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
@@ -128,7 +133,7 @@ def load(revision: str) -> Result:
         params, lock = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.lock")
         if keys := outdated(lock, params):
             print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
-        predictions = read_predictions(folder / PREDICTIONS, revision)
+        predictions = read_predictions(folder / PREDICTIONS, revision, test)
         return Result(revision, lock, load_curve(folder / "plots/learning_curve.csv"), train, test, predictions)
 
 
@@ -140,13 +145,22 @@ def committed_params(revision: str) -> dict[str, Any]:
         return flatten(read_yaml(Path(folder, PARAMS)))
 
 
-def read_predictions(path: Path, revision: str) -> Predictions | None:
-    """Return the predictions of a revision; None if they are missing, or, with a line, damaged or of an older version."""
+def read_predictions(path: Path, revision: str, test: Mapping[str, Any]) -> Predictions | None:
+    """Return the predictions of a revision; None if they are missing, or, with a line, if they cannot be used.
+
+    Those of a workspace may be another commit's than its metrics: `git checkout` leaves what DVC keeps as it is.
+    """
     try:
-        return load_predictions(path) if path.exists() else None
+        predictions = load_predictions(path) if path.exists() else None
     except InputError:
         print(f"compare: {revision}: compared without its {PREDICTIONS}, which is damaged or of an older version")
         return None
+    if predictions:
+        right = int((predictions.probabilities.argmax(axis=1) == predictions.labels).sum())
+        if (right, len(predictions.labels)) != (round(test["accuracy"] * test["images"]), test["images"]):
+            print(f"compare: {revision}: compared without its {PREDICTIONS}, which belongs to other metrics; run dvc checkout")
+            return None
+    return predictions
 
 
 if __name__ == "__main__":
