@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,14 @@ def main(command: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(command)
     folder = arguments.output
     check_folder(folder)
+    revisions = expand(arguments.revisions)
+    if arguments.fail_if_worse and len(revisions) == 1:
+        raise InputError(f"--fail-if-worse: {revisions[0]} alone cannot be compared: name another revision")
     try:
-        results = [load(revision) for revision in expand(arguments.revisions)]
+        results = [load(revision) for revision in revisions]
         groups = group(results)
         rows = compare(groups)
+        table = as_markdown([replace(row, name=row.name.replace("|", "\\|")) for row in rows])
         first = next(iter(groups))
         found = differences(groups, first if arguments.fail_if_worse else None)
     except KeyError as error:
@@ -67,14 +72,14 @@ def main(command: Sequence[str] | None = None) -> None:
     curves = {name: [result.curve for result in row] for name, row in groups.items()}
     with atomic_outputs() as place:
         write_json(place(folder / "comparison.json"), as_values(rows))
-        place(folder / "comparison.md").write_text(as_markdown(rows), encoding="utf-8")
+        place(folder / "comparison.md").write_text(table, encoding="utf-8")
         write_json(place(folder / "differences.json"), difference.as_values(found))
         place(folder / "differences.md").write_text(difference.as_markdown(found), encoding="utf-8")
         save_figure(place(folder / "learning_curves.png"), 150, lambda: learning_curves(curves))
         if arguments.markdown:
             committed = {result.revision: committed_params(result.revision) for result in results}
             place(folder / "summary.md").write_text(markdown.summary(groups, found, committed), encoding="utf-8")
-    print(as_markdown(rows))
+    print(table)
     if found:
         print(difference.as_markdown(found))
     if repeated := {result.revision for result in results} - {one.revision for row in groups.values() for one in row}:
@@ -125,7 +130,7 @@ def load(revision: str) -> Result:
         params, lock, train, test = (read_mapping(folder / path, f"{revision}: {path}") for path in paths[:4])
         if keys := outdated(lock, params):
             print(f"compare: {revision}: params.yaml has other values than its results: {', '.join(keys)}")
-        predictions = read_predictions(folder / PREDICTIONS, revision)
+        predictions = read_predictions(folder / PREDICTIONS, revision, test)
         return Result(revision, lock, load_curve(folder / "plots/learning_curve.csv"), train, test, predictions)
 
 
@@ -148,13 +153,22 @@ def read_mapping(path: Path, where: str) -> Mapping[str, Any]:
         raise InputError(f"{where}: damaged ({error})") from None
 
 
-def read_predictions(path: Path, revision: str) -> Predictions | None:
-    """Return the predictions of a revision; None if they are missing, or, with a line, damaged or of an older version."""
+def read_predictions(path: Path, revision: str, test: Mapping[str, Any]) -> Predictions | None:
+    """Return the predictions of a revision; None if they are missing, or, with a line, if they cannot be used.
+
+    Those of a workspace may be another commit's than its metrics: `git checkout` leaves what DVC keeps as it is.
+    """
     try:
-        return load_predictions(path) if path.exists() else None
+        predictions = load_predictions(path) if path.exists() else None
     except InputError:
         print(f"compare: {revision}: compared without its {PREDICTIONS}, which is damaged or of an older version")
         return None
+    if predictions:
+        right = int((predictions.probabilities.argmax(axis=1) == predictions.labels).sum())
+        if (right, len(predictions.labels)) != (round(test["accuracy"] * test["images"]), test["images"]):
+            print(f"compare: {revision}: compared without its {PREDICTIONS}, which belongs to other metrics; run dvc checkout")
+            return None
+    return predictions
 
 
 if __name__ == "__main__":

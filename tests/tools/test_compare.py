@@ -149,3 +149,26 @@ def test_a_file_that_is_damaged_is_named_with_its_revision(project: Path, name: 
         compare.main(["base", "workspace"])
     assert str(caught.value).startswith(f"workspace: {name}")
     assert problem in str(caught.value)
+
+
+def test_predictions_of_another_commit_than_the_metrics_are_named_and_not_used(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.exists()
+    git("checkout", "--quiet", "worse", "--", "data/predictions.npz")
+    compare.main(["other", "workspace", "--fail-if-worse"])
+    output = capsys.readouterr().out
+    assert "compare: workspace: compared without its data/predictions.npz, which belongs to other metrics; " in output
+
+
+def test_the_gate_refuses_a_single_revision(project: Path) -> None:
+    assert project.exists()
+    with pytest.raises(InputError, match="--fail-if-worse: base alone cannot be compared: name another revision"):
+        compare.main(["base", "--fail-if-worse"])
+
+
+def test_a_name_breaks_no_table(project: Path) -> None:
+    git("tag", "base|worse", "worse")
+    compare.main(["base|worse"])
+    assert (project / "comparison/comparison.md").read_text().splitlines()[2].startswith(r"| base\|worse | 65.0% ")
+    assert json.loads((project / "comparison/comparison.json").read_text())[0]["name"] == "base|worse"
