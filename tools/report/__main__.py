@@ -9,6 +9,7 @@ A revision is an experiment, or else a tag, branch or commit, or `workspace`, th
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,18 +29,28 @@ def main(command: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tools.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("revisions", nargs="*", default=[WORKSPACE], metavar="REVISION", help="experiment, tag, branch, commit, pattern or workspace")
+    parser.add_argument(
+        "revisions",
+        nargs="*",
+        default=[WORKSPACE],
+        metavar="REVISION",
+        help="experiment, tag, branch, commit, pattern or workspace",
+    )
     parser.add_argument("--existing", action="store_true", help="leave out revisions whose results are not here")
     parser.add_argument("--title", default="", help="of the page")
     parser.add_argument("--note", type=Path, metavar="FILE", help="a text to show below the title")
-    parser.add_argument("--size", type=float, default=SIZE, metavar="MB", help=f"leave out pictures beyond that size (default: {SIZE:g})")
-    parser.add_argument("--output", type=Path, default=Path("report"), metavar="FOLDER", help="where to write (default: report/)")
+    parser.add_argument(
+        "--size", type=float, default=SIZE, metavar="MB", help=f"leave out pictures beyond that size (default: {SIZE:g})"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("report"), metavar="FOLDER", help="where to write (default: report/)"
+    )
     arguments = parser.parse_args(command)
     check_folder(arguments.output)
     note = read_note(arguments.note) if arguments.note else ""
     revisions = load_all(arguments.revisions, existing=arguments.existing)
     try:
-        page = content(arrange(revisions), arguments.title, note)
+        page = content(arrange(revisions), arguments.title, note, f"python -m tools.report {shlex.join(arguments.revisions)}")
     except KeyError as error:
         lacking = f"the params or metrics of a revision lack {error}"
         raise InputError(f"{lacking}: another version of this program wrote them") from error

@@ -36,7 +36,9 @@ def scores_by_class(confusions: NDArray[np.int64], names: Sequence[str]) -> list
     """
     scores = []
     for index, name in enumerate(names):
-        right, actual, predicted = (int(n) for n in (confusions[index, index], confusions[index].sum(), confusions[:, index].sum()))
+        right, actual, predicted = (
+            int(n) for n in (confusions[index, index], confusions[index].sum(), confusions[:, index].sum())
+        )
         overlap = _score(right, actual + predicted - right)
         f1 = overlap and Score(*(2 * share / (1 + share) for share in (overlap.value, overlap.low, overlap.high)))
         scores.append(ClassScores(name, actual, _score(right, predicted), _score(right, actual), f1))

@@ -69,8 +69,7 @@ def _data_set(lines: Sequence[Line], album: Album) -> DataSet:
         key = split_key(first, "train")
         each = max(1, min(SAMPLES, ALL_SAMPLES // classes))
         indices = [np.flatnonzero(split.labels == label)[:each].tolist() for label in range(classes)]
-        for members in indices:
-            samples.append([(key, index) for index in members if album.add((key, index), split.images[index])])
+        samples = [[(key, index) for index in members if album.add((key, index), split.images[index])] for members in indices]
         if augmenting:
             augmented = _augmented(split, [index for members in indices for index in members[:1]], key, augmenting, album)
     names = [line.name for line in lines]
@@ -91,9 +90,7 @@ def _augmentation(revision: Revision) -> str:
     return ", ".join(parts)
 
 
-def _augmented(
-    split: Split, indices: Sequence[int], key: Key, revision: Revision, album: Album
-) -> list[tuple[Key, Key]]:
+def _augmented(split: Split, indices: Sequence[int], key: Key, revision: Revision, album: Album) -> list[tuple[Key, Key]]:
     """Return pairs of pictures: training images, and the same augmented."""
     import torch
 

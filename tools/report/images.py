@@ -62,7 +62,9 @@ class TestSet:
     def card(self, index: int, lines: Sequence[int]) -> Card:
         """Return an image with the answers of these rows."""
         files = self.split.files if self.split else ()
-        answers = [Answer(line, *answer(self.predictions[line].probabilities[index], int(self.labels[index]))) for line in lines]
+        answers = [
+            Answer(line, *answer(self.predictions[line].probabilities[index], int(self.labels[index]))) for line in lines
+        ]
         return Card((self.key, index), files[index] if files else f"test {index}", int(self.labels[index]), answers)
 
 

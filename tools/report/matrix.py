@@ -37,7 +37,9 @@ def matrix_cells(confusions: NDArray[np.int64]) -> list[list[Cell | None]]:
 
 def _cell(count: int, share: float) -> Cell:
     dark = share >= DARK_FROM
-    return Cell(f"{count:,}", f"{share:.1%}", round(float(share if dark else np.sqrt(share / DARK_FROM)), 2), "dark" if dark else "")
+    return Cell(
+        f"{count:,}", f"{share:.1%}", round(float(share if dark else np.sqrt(share / DARK_FROM)), 2), "dark" if dark else ""
+    )
 
 
 def difference_cells(first: NDArray[np.int64], second: NDArray[np.int64]) -> list[list[Cell | None]]:

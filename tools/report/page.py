@@ -27,10 +27,11 @@ from classifier.results.comparison import Row
 from classifier.results.difference import Difference, differences
 from classifier.results.predictions import Predictions
 from tools.report.class_scores import scores_by_class
-from tools.report.data_set import DataSet, data_sets
+from tools.report.data_set import data_sets
 from tools.report.images import (
     CONFUSIONS,
     LARGEST_TABLE,
+    Answer,
     Card,
     TestSet,
     answer,
@@ -41,7 +42,6 @@ from tools.report.images import (
     test_sets,
     unsure,
 )
-from tools.report.images import Answer
 from tools.report.matrix import Matrix, difference_cells, matrix_cells
 from tools.report.pictures import MOST, Album
 from tools.report.revision import Line, Lines, differing_params
@@ -60,6 +60,7 @@ RECIPE = {  # params that are the same in all rows, and what the first lines of 
     "train.learning_rate": "learning rate",
     "train.batch_size": "batch size",
 }
+SHOWN = ("mistakes-0", "disagreements-0-1")  # lists of images that are shown at first
 QUANTITIES = ("accuracy", "loss")
 
 
@@ -110,13 +111,15 @@ def setting(value: Any) -> str:
     return "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def content(lines: Lines, title: str, note: str) -> Content:
+def content(lines: Lines, title: str, note: str, command: str) -> Content:
     """Gather what the page shows.
 
     Parameters
     ----------
     title, note
         Of the page; if empty, the title names data set and rows, and there is no note.
+    command
+        That writes this report.
     """
     rows = lines.lines
     found = differences(lines.groups)
@@ -141,6 +144,8 @@ def content(lines: Lines, title: str, note: str) -> Content:
         "title": title or f"{', '.join(dict.fromkeys(each.name for each in data))}: {', '.join(line.name for line in rows)}",
         "note": note,
         "lines": rows,
+        "runs": [(line, revision) for line in rows for revision in line.revisions],
+        "remarks": [remark for line in rows for remark in line.remarks],
         "several": len(rows) > 1,
         "seeds": any(len(line.revisions) > 1 for line in rows),
         "repeated": lines.repeated,
@@ -159,10 +164,22 @@ def content(lines: Lines, title: str, note: str) -> Content:
         "suspects": suspects,
         "data_sets": data,
         "pictures_missing": [test for test in sets if test.split is None],
-        "classes": [(line, scores_by_class(line.first.confusions, line.first.class_names)) for line in rows if line.first.class_names],
-        "reliability": [(line, reliability(line.first.result.predictions, bins(line))) for line in rows if line.first.result.predictions],
+        "classes": [
+            (line, scores_by_class(line.first.confusions, line.first.class_names)) for line in rows if line.first.class_names
+        ],
+        "reliability": [
+            (line, reliability(line.first.result.predictions, bins(line))) for line in rows if line.first.result.predictions
+        ],
         "coverage": coverage(rows),
         "params": params(rows),
+        "longest": max(len(each.result.curve) for line in rows for each in line.revisions),
+        "list_choices": [(each.id, each.title, each.id in SHOWN, None) for each in lists],
+        "class_choices": [
+            (f"classes-{line.number}", line.first_name, line.number == 0, line.number)
+            for line in rows
+            if line.first.class_names
+        ],
+        "command": command,
     }
     return Content(values, album)
 
@@ -193,7 +210,9 @@ def coverage(lines: Sequence[Line]) -> list[tuple[str, list[float]]]:
     found = []
     for line in lines:
         if predictions := line.first.result.predictions:
-            found.append((line.first_name, [accuracy for _, accuracy in accuracy_at_coverage(predictions, 10)]))
+            values = accuracy_at_coverage(predictions)
+            tenths = [next(accuracy for share, accuracy in values if share >= tenth / 10 - 1e-9) for tenth in range(1, 11)]
+            found.append((line.first_name, tenths))
     return found
 
 
@@ -218,10 +237,18 @@ def charts(lines: Sequence[Line]) -> dict[str, Markup]:
         scaled = f"{name}, logarithmic scale" if quantity == "loss" else "Error, logarithmic scale"
         drawn[f"{quantity}-logarithmic"] = (lambda q=quantity: curve_figure(curves, q, logarithmic=True)), scaled, words
     for quantity, title in (("seconds", "Accuracy against seconds of training"), ("parameters", "Accuracy against parameters")):
-        drawn[f"cost-{quantity}"] = (lambda q=quantity: trade_off_figure(rows, q)), title, f"{title}, a point for each row of the first table."
+        drawn[f"cost-{quantity}"] = (
+            (lambda q=quantity: trade_off_figure(rows, q)),
+            title,
+            f"{title}, a point for each row of the first table.",
+        )
     if any(predictions.values()):
         words = "The table below has the values."
-        drawn["reliability"] = (lambda: reliability_figure(predictions, bins(best))), "Reliability: accuracy against confidence", words
+        drawn["reliability"] = (
+            (lambda: reliability_figure(predictions, bins(best))),
+            "Reliability: accuracy against confidence",
+            words,
+        )
         drawn["coverage"] = (lambda: coverage_figure(predictions)), "Accuracy against coverage", words
     return {prefix: Markup(svg(draw, prefix, title, words)) for prefix, (draw, title, words) in drawn.items()}  # noqa: S704
 
@@ -252,7 +279,9 @@ def matrices(lines: Sequence[Line], sets: Sequence[TestSet], found: Sequence[Dif
             same = place.get(first.number) == place.get(second.number)
             title = f"{first.name} minus {second.name}"
             name = f"difference-{first.number}-{second.number}"
-            shown.append(Matrix(name, title, pair, first.first.class_names, cells, set=place.get(first.number) if same else None))
+            shown.append(
+                Matrix(name, title, pair, first.first.class_names, cells, set=place.get(first.number) if same else None)
+            )
     return shown
 
 
@@ -307,7 +336,9 @@ def suspect_lists(lines: Sequence[Line], sets: Sequence[TestSet], album: Album) 
                 name = split.files[index] if split.files else f"validation {index}"
                 cards.append(Card(key, name, label, [Answer(line, *answer(probabilities[index], label))]))
                 album.add(key, split.images[index])
-            lists.append(Cards(f"suspects-validation-{number}", f"Validation split, by {lines[line].first_name}", number, cards))
+            lists.append(
+                Cards(f"suspects-validation-{number}", f"Validation split, by {lines[line].first_name}", number, cards)
+            )
             break
     return [each for each in lists if each.cards]
 
@@ -329,7 +360,10 @@ def script_data(values: Mapping[str, Any], places: Mapping[Any, tuple[int, int]]
         "lines": [line.first_name for line in lines],
         "curves": [
             [
-                [epoch.epoch, *(getattr(epoch, f"{split}_{quantity}") for quantity in QUANTITIES for split in ("validation", "train"))]
+                [
+                    epoch.epoch,
+                    *(getattr(epoch, f"{split}_{quantity}") for quantity in QUANTITIES for split in ("validation", "train")),
+                ]
                 for epoch in line.first.result.curve
             ]
             for line in lines

@@ -24,7 +24,12 @@ from tools.experiments import WORKSPACE
 from tools.model_card import reproducing_command
 from tools.revisions import fetch
 
-CURVE, MATRIX, PREDICTIONS, PROJECT = "plots/learning_curve.csv", "plots/confusion_matrix.csv", "data/predictions.npz", "pyproject.toml"
+CURVE, MATRIX, PREDICTIONS, PROJECT = (
+    "plots/learning_curve.csv",
+    "plots/confusion_matrix.csv",
+    "data/predictions.npz",
+    "pyproject.toml",
+)
 REQUIRED = ("params.yaml", "dvc.lock", "metrics/train.json", "metrics/test.json", CURVE)
 
 
@@ -40,7 +45,7 @@ class Revision:
         Its hash, with the commit that an experiment is based on.
     version
         Of the program that made the results; None where it is not known.
-    notes
+    remarks
         What is missing or to be known, a sentence each.
     """
 
@@ -50,7 +55,7 @@ class Revision:
     commit: str
     version: str | None
     command: str
-    notes: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -96,6 +101,16 @@ class Line:
         return next((each for each in self.revisions if each.result.predictions), self.revisions[0])
 
     @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """What is missing or to be known: name of the revision, and a sentence."""
+        found = [(each.name, remark) for each in self.revisions for remark in each.remarks]
+        if not self.first.result.predictions:
+            found.append((self.name, f"{PREDICTIONS} is not here: images, certainty and suspects are left out."))
+        if not self.first.class_names:
+            found.append((self.name, f"{MATRIX} is not here: the confusion matrix and the scores by class are left out."))
+        return found
+
+    @property
     def first_name(self) -> str:
         """Name of the row, with the seed whose matrix and images are shown if there are several."""
         return f"{self.name} (seed {self.first.result.seed})" if len(self.revisions) > 1 else self.name
@@ -113,15 +128,19 @@ class Lines:
 def load(name: str) -> Revision:
     """Return a revision with its results; InputError where there is no such revision or its results are not here."""
     experiment = None if name == WORKSPACE else experiments.find(name)
-    notes = []
+    remarks = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         fetch(name, REQUIRED, folder, optional=[MATRIX, PREDICTIONS, PROJECT])
         with read_output(Path("metrics"), "evaluate"):
-            train, test = (json.loads((folder / f"metrics/{part}.json").read_text(encoding="utf-8")) for part in ("train", "test"))
+            train, test = (
+                json.loads((folder / f"metrics/{part}.json").read_text(encoding="utf-8")) for part in ("train", "test")
+            )
         lock, params = read_yaml(folder / "dvc.lock"), read_yaml(folder / "params.yaml")
         if keys := outdated(lock, params):
-            notes.append(f"params.yaml has other values than these results: {', '.join(keys)}; dvc repro makes those of params.yaml.")
+            remarks.append(
+                f"params.yaml has other values than these results: {', '.join(keys)}; dvc repro makes those of params.yaml."
+            )
         predictions, class_names, confusions = None, (), np.zeros((0, 0), dtype=np.int64)
         if (folder / MATRIX).exists():
             class_names, confusions = read_confusions(folder / MATRIX)
@@ -130,17 +149,13 @@ def load(name: str) -> Revision:
                 predictions = load_predictions(folder / PREDICTIONS)
                 class_names, confusions = tuple(predictions.class_names.tolist()), count(predictions)
             except InputError:
-                notes.append(f"{PREDICTIONS} is damaged or of an older version: images, certainty and suspects are left out.")
-        else:
-            notes.append(f"{PREDICTIONS} is not here: images, certainty and suspects are left out.")
-        if not class_names:
-            notes.append(f"{MATRIX} is not here: the confusion matrix and the scores by class are left out.")
+                remarks.append(f"{PREDICTIONS} is damaged or of an older version.")
         result = Result(name, lock, load_curve(folder / CURVE), train, test, predictions)
         version = None
         if (folder / PROJECT).exists():
             version = tomllib.loads((folder / PROJECT).read_text(encoding="utf-8")).get("project", {}).get("version")
     command = reproducing_command(name, experiment=bool(experiment))
-    return Revision(result, class_names, confusions, commit_of(name, experiment), version, command, notes)
+    return Revision(result, class_names, confusions, commit_of(name, experiment), version, command, remarks)
 
 
 def commit_of(name: str, experiment: experiments.Experiment | None) -> str:
@@ -174,9 +189,7 @@ def arrange(revisions: Sequence[Revision]) -> Lines:
     by_name = {each.name: each for each in ordered}
     groups = group([each.result for each in ordered])
     rows = sorted(compare(groups), key=lambda row: -row.test_accuracy)
-    lines = [
-        Line(number, row, [by_name[result.revision] for result in groups[row.name]]) for number, row in enumerate(rows)
-    ]
+    lines = [Line(number, row, [by_name[result.revision] for result in groups[row.name]]) for number, row in enumerate(rows)]
     shown = {each.name for line in lines for each in line.revisions}
     repeated = [name for name in by_name if name not in shown]
     return Lines(lines, {row.name: groups[row.name] for row in rows}, repeated)
