@@ -137,6 +137,12 @@ function follow() {
 addEventListener("hashchange", follow);
 follow();
 
+// Several matrices stand side by side, in the whole width.
+const boxes = [...document.querySelectorAll(".confusions .choices input")];
+const widen = () => document.querySelector(".first").classList.toggle("wide", boxes.filter((box) => box.checked).length > 1);
+for (const box of boxes) box.addEventListener("change", widen);
+widen();
+
 // The values of all curves at one epoch, chosen with the slider or the pointer.
 const slider = document.getElementById("epoch");
 const charts = [...document.querySelectorAll(".curves .chart")];

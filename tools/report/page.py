@@ -140,6 +140,7 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
                     album.add(card.key, split.images[card.key[1]])
     data = data_sets(rows, album)
     cards = [cell_cards(test, cells[number], [*lists, *suspects]) for number, test in enumerate(sets)]
+    shown = matrices(rows, sets, found)
     values = {
         "title": title or f"{', '.join(dict.fromkeys(each.name for each in data))}: {', '.join(line.name for line in rows)}",
         "note": note,
@@ -149,7 +150,6 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
         "several": len(rows) > 1,
         "seeds": any(len(line.revisions) > 1 for line in rows),
         "repeated": lines.repeated,
-        "switched_on": SWITCHED_ON,
         "summary": summary(rows),
         "differing": differing_params(rows),
         "short_keys": short_keys(differing_params(rows)),
@@ -159,7 +159,7 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
         "colors": (css_variables(), css_variables(dark=True)),
         "sets": sets,
         "cards": cards,
-        "matrices": matrices(rows, sets, found),
+        "matrices": shown,
         "lists": lists,
         "suspects": suspects,
         "data_sets": data,
@@ -173,6 +173,8 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
         "coverage": coverage(rows),
         "params": params(rows),
         "longest": max(len(each.result.curve) for line in rows for each in line.revisions),
+        "line_choices": [(f"revision-{line.number}", line.name, line.number < SWITCHED_ON, line.number) for line in rows],
+        "matrix_choices": matrix_choices(shown),
         "list_choices": [(each.id, each.title, each.id in SHOWN, None) for each in lists],
         "class_choices": [
             (f"classes-{line.number}", line.first_name, line.number == 0, line.number)
@@ -283,6 +285,11 @@ def matrices(lines: Sequence[Line], sets: Sequence[TestSet], found: Sequence[Dif
                 Matrix(name, title, pair, first.first.class_names, cells, set=place.get(first.number) if same else None)
             )
     return shown
+
+
+def matrix_choices(shown: Sequence[Matrix]) -> list[tuple[str, str, bool, int | None]]:
+    """Return id, title, whether it is shown at first, and the number of its row, if it has only one, of each matrix."""
+    return [(each.id, each.title, each is shown[0], each.lines[0] if len(each.lines) == 1 else None) for each in shown]
 
 
 def picture(line: Line) -> tuple[str, str]:
