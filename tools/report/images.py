@@ -15,8 +15,8 @@ from tools.report.splits import find_split, split_key
 LARGEST_TABLE = 20  # classes, above which a confusion matrix is a picture
 CONFUSIONS = 30  # below such a picture
 IN_A_CELL = 3  # images of a cell of a confusion matrix
-IN_CELLS = 320  # images of all cells, so that there is room for the lists
-MISTAKES, UNSURE, DISAGREEMENTS = 24, 12, 12  # images in a list
+IN_CELLS = 280  # images of all cells, so that there is room for the other lists
+MISTAKES, UNSURE, DISAGREEMENTS = 16, 8, 8  # images in a list
 FEW_CLASSES, LIKELIEST = 10, 5  # up to so many classes all have a bar, of more the likeliest and the true one
 
 

@@ -130,6 +130,7 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
         if test.split:
             for index in cells[number]:
                 album.add((test.key, index), test.split.images[index])
+    data = data_sets(rows, album)
     lists = image_lists(rows, sets)
     suspects = suspect_lists(rows, sets, album)
     for each in [*lists, *suspects]:
@@ -138,7 +139,6 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
             for card in each.cards:
                 if isinstance(card.key, tuple) and card.key[0] == sets[each.set].key:
                     album.add(card.key, split.images[card.key[1]])
-    data = data_sets(rows, album)
     cards = [cell_cards(test, cells[number], [*lists, *suspects]) for number, test in enumerate(sets)]
     shown = matrices(rows, sets, found)
     values = {
