@@ -1,6 +1,6 @@
 "use strict";
 // Opens the images of a cell, shows the values of the curves at an epoch, and sorts tables. All else works without a script.
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("page-data").textContent);
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
 
 // Makes an element with attributes and children; text is never read as HTML.
