@@ -50,7 +50,8 @@ def main(command: Sequence[str] | None = None) -> None:
     note = read_note(arguments.note) if arguments.note else ""
     revisions = load_all(arguments.revisions, existing=arguments.existing)
     try:
-        page = content(arrange(revisions), arguments.title, note, f"python -m tools.report {shlex.join(arguments.revisions)}")
+        command_line = f"python -m tools.report {shlex.join(each.name for each in revisions)}"
+        page = content(arrange(revisions), arguments.title, note, command_line)
     except KeyError as error:
         lacking = f"the params or metrics of a revision lack {error}"
         raise InputError(f"{lacking}: another version of this program wrote them") from error
@@ -71,7 +72,8 @@ def load_all(names: Sequence[str], *, existing: bool) -> list[Revision]:
         except InputError as error:
             if not existing:
                 raise
-            reasons.append(str(error))
+            if "*" not in name:
+                reasons.append(str(error))
     if not revisions:
         raise InputError(f"none of the revisions has results here: {'; '.join(reasons)}")
     for reason in reasons:

@@ -55,13 +55,19 @@ def data_sets(lines: Sequence[Line], album: Album) -> list[DataSet]:
 
 def _data_set(lines: Sequence[Line], album: Album) -> DataSet:
     first = lines[0].first
-    splits = {part: find_split(first, part) for part in PARTS}
+    splits: dict[Part, Split | None] = {part: find_split(first, part) for part in PARTS}
     classes = len(first.class_names) or 1 + max((int(split.labels.max()) for split in splits.values() if split), default=-1)
-    images = {part: np.bincount(split.labels, minlength=classes) if split else None for part, split in splits.items()}
+    images: dict[Part, NDArray[np.int64] | None] = {
+        part: np.bincount(split.labels, minlength=classes) if split else None for part, split in splits.items()
+    }
     if images["test"] is None and len(first.confusions):
         images["test"] = first.confusions.sum(axis=1)
     train, test = first.result.train, first.result.test
-    totals = {"train": train.get("training_images"), "validation": train.get("validation_images"), "test": test.get("images")}
+    totals: dict[Part, int | None] = {
+        "train": train.get("training_images"),
+        "validation": train.get("validation_images"),
+        "test": test.get("images"),
+    }
     samples: list[list[Key]] = []
     augmented: list[tuple[Key, Key]] = []
     augmenting = next((line.first for line in lines if _augmentation(line.first)), None)

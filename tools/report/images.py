@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.data.split import Split
+from classifier.results.difference import ALL_PAIRS
 from classifier.results.predictions import Predictions
 from tools.report.pictures import Key, representatives
 from tools.report.revision import Line
@@ -41,6 +43,16 @@ class Card:
     name: str
     actual: int
     answers: Sequence[Answer]
+
+
+@dataclass(frozen=True)
+class Cards:
+    """A list of images."""
+
+    id: str
+    title: str
+    set: int
+    cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
@@ -150,3 +162,29 @@ def disagreements(test: TestSet, one: int, other: int) -> list[int]:
     different = np.flatnonzero(probabilities[0].argmax(axis=1) != probabilities[1].argmax(axis=1))
     both = np.minimum(*(each.max(axis=1)[different] for each in probabilities))
     return [int(index) for index in different[np.argsort(-both, kind="stable")][:DISAGREEMENTS]]
+
+
+def image_lists(lines: Sequence[Line], sets: Sequence[TestSet]) -> list[Cards]:
+    """Return the lists of images: of each row, and of each pair of rows on the same test split, up to four rows."""
+    lists = []
+    for number, test in enumerate(sets):
+        for line in test.predictions:
+            name = lines[line].first_name
+            chosen = [test.card(index, [line]) for index in mistakes(test, line)]
+            lists.append(Cards(f"mistakes-{line}", f"Most confident mistakes: {name}", number, chosen))
+            chosen = [test.card(index, [line]) for index in unsure(test, line)]
+            lists.append(Cards(f"unsure-{line}", f"Least confident right answers: {name}", number, chosen))
+        pairs = list(combinations(test.predictions, 2))
+        if len(test.predictions) > ALL_PAIRS:
+            pairs = [pair for pair in pairs if pair[0] == min(test.predictions)]
+        for one, other in pairs:
+            chosen = [test.card(index, [one, other]) for index in disagreements(test, one, other)]
+            title = f"{lines[one].first_name} and {lines[other].first_name} disagree"
+            lists.append(Cards(f"disagreements-{one}-{other}", title, number, chosen))
+    return [each for each in lists if each.cards]
+
+
+def cell_cards(test: TestSet, indices: Sequence[int], lists: Sequence[Cards]) -> list[Card]:
+    """Return the images of a test set that the page can show in a cell: those chosen for it, and those of the lists."""
+    listed = [card.key[1] for each in lists for card in each.cards if isinstance(card.key, tuple) and card.key[0] == test.key]
+    return [test.card(index, list(test.predictions)) for index in dict.fromkeys([*indices, *listed])]

@@ -4,54 +4,28 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from classifier.figures.certainty import coverage_figure, reliability_figure
-from classifier.figures.comparison import curve_figure
-from classifier.figures.confusion_matrix import confusion_matrix_figure
-from classifier.figures.style import css_variables, png
-from classifier.figures.svg import marker_svg, svg
-from classifier.figures.trade_off import trade_off_figure
+from classifier.figures.style import css_variables
+from classifier.figures.svg import marker_svg
 from classifier.results import difference
-from classifier.results.certainty import accuracy_at_coverage, reliability
-from classifier.results.comparison import Row
-from classifier.results.difference import Difference, differences
-from classifier.results.predictions import Predictions
+from classifier.results.certainty import reliability
+from tools.report.charts import QUANTITIES, bins, charts, coverage
 from tools.report.class_scores import scores_by_class
 from tools.report.data_set import data_sets
-from tools.report.images import (
-    CONFUSIONS,
-    LARGEST_TABLE,
-    Answer,
-    Card,
-    TestSet,
-    answer,
-    disagreements,
-    frequent_confusions,
-    images_in_cells,
-    mistakes,
-    test_sets,
-    unsure,
-)
-from tools.report.matrix import Matrix, difference_cells, matrix_cells
+from tools.report.images import Card, TestSet, cell_cards, image_lists, images_in_cells, test_sets
+from tools.report.matrix import Matrix, matrices
 from tools.report.pictures import MOST, Album
 from tools.report.revision import Line, Lines, differing_params
-from tools.report.splits import find_split, split_key
-from tools.report.suspects import label_suspects, validation_probabilities
+from tools.report.suspects import suspect_lists
 
 FOLDER = Path(__file__).parent
 SWITCHED_ON = 8  # rows whose curves are shown at first: there are so many colours
-SUSPECTS = 20
-BINS = 15  # of confidence, where the params of a revision do not say
 RECIPE = {  # params that are the same in all rows, and what the first lines of the page call them
     "network.design": "network",
     "network.pretrained": "pretrained",
@@ -61,17 +35,6 @@ RECIPE = {  # params that are the same in all rows, and what the first lines of 
     "train.batch_size": "batch size",
 }
 SHOWN = ("mistakes-0", "disagreements-0-1")  # lists of images that are shown at first
-QUANTITIES = ("accuracy", "loss")
-
-
-@dataclass(frozen=True)
-class Cards:
-    """A list of images."""
-
-    id: str
-    title: str
-    set: int
-    cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
@@ -92,11 +55,11 @@ class Content:
             keep_trailing_newline=True,
         )
         environment.filters |= {"percent": percent, "setting": setting}
-        environment.globals |= {"marker": lambda number: Markup(marker_svg(number)), "sentence": difference.sentence}  # noqa: S704
+        environment.globals |= {"marker": marker_svg, "sentence": difference.sentence}
         script = (FOLDER / "page.js").read_text(encoding="utf-8")
         checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
         sprite = self.album.sprite(pictures)
-        values = {**self.values, "sprite": sprite, "script": Markup(script), "script_checksum": checksum}  # noqa: S704
+        values = {**self.values, "sprite": sprite, "script": script, "script_checksum": checksum}
         values["data"] = script_data(self.values, {} if sprite is None else sprite.places)
         return environment.get_template("page.html.jinja").render(values)
 
@@ -122,7 +85,7 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
         That writes this report.
     """
     rows = lines.lines
-    found = differences(lines.groups)
+    found = difference.differences(lines.groups)
     sets = test_sets(rows)
     album = Album()
     cells = {number: images_in_cells(test) for number, test in enumerate(sets)}
@@ -186,11 +149,6 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
     return Content(values, album)
 
 
-def bins(line: Line) -> int:
-    """Return the number of bins of confidence with which a row was evaluated."""
-    return int(line.first.params.get("evaluate.calibration_bins", BINS))
-
-
 def summary(lines: Sequence[Line]) -> list[tuple[str, str]]:
     """Return the settings that all rows have in common."""
     settings = [line.first.params for line in lines]
@@ -207,17 +165,6 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
     return {key: key if last[key.rpartition(".")[2]] > 1 else key.rpartition(".")[2] for key in keys}
 
 
-def coverage(lines: Sequence[Line]) -> list[tuple[str, list[float]]]:
-    """Return the accuracy of each row that has predictions at every tenth of coverage."""
-    found = []
-    for line in lines:
-        if predictions := line.first.result.predictions:
-            values = accuracy_at_coverage(predictions)
-            tenths = [next(accuracy for share, accuracy in values if share >= tenth / 10 - 1e-9) for tenth in range(1, 11)]
-            found.append((line.first_name, tenths))
-    return found
-
-
 def params(lines: Sequence[Line]) -> list[tuple[str, list[Any], bool]]:
     """Return key, value of each row, and whether they differ, of all params."""
     differing = differing_params(lines)
@@ -225,135 +172,9 @@ def params(lines: Sequence[Line]) -> list[tuple[str, list[Any], bool]]:
     return [(key, [line.first.params.get(key) for line in lines], key in differing) for key in keys]
 
 
-def charts(lines: Sequence[Line]) -> dict[str, Markup]:
-    """Return the charts of the page as SVG."""
-    curves = {line.name: [each.result.curve for each in line.revisions] for line in lines}
-    predictions = {line.name: line.first.result.predictions for line in lines}
-    rows: list[Row] = [line.row for line in lines]
-    best = lines[0]
-    drawn: dict[str, tuple[Callable[[], Figure], str, str]] = {}
-    for quantity in QUANTITIES:
-        name = quantity.capitalize()
-        words = f"{name} after each epoch, training dashed, validation solid. The table below has the values."
-        drawn[quantity] = (lambda q=quantity: curve_figure(curves, q)), name, words
-        scaled = f"{name}, logarithmic scale" if quantity == "loss" else "Error, logarithmic scale"
-        drawn[f"{quantity}-logarithmic"] = (lambda q=quantity: curve_figure(curves, q, logarithmic=True)), scaled, words
-    for quantity, title in (("seconds", "Accuracy against seconds of training"), ("parameters", "Accuracy against parameters")):
-        drawn[f"cost-{quantity}"] = (
-            (lambda q=quantity: trade_off_figure(rows, q)),
-            title,
-            f"{title}, a point for each row of the first table.",
-        )
-    if any(predictions.values()):
-        words = "The table below has the values."
-        drawn["reliability"] = (
-            (lambda: reliability_figure(predictions, bins(best))),
-            "Reliability: accuracy against confidence",
-            words,
-        )
-        drawn["coverage"] = (lambda: coverage_figure(predictions)), "Accuracy against coverage", words
-    return {prefix: Markup(svg(draw, prefix, title, words)) for prefix, (draw, title, words) in drawn.items()}  # noqa: S704
-
-
-def matrices(lines: Sequence[Line], sets: Sequence[TestSet], found: Sequence[Difference]) -> list[Matrix]:
-    """Return the confusion matrices of all rows, and the differences between the rows that are compared."""
-    place = {line: number for number, test in enumerate(sets) for line in test.predictions}
-    shown = []
-    for line in lines:
-        first = line.first
-        if not first.class_names:
-            continue
-        common = (f"matrix-{line.number}", line.first_name, [line.number], first.class_names)
-        if len(first.class_names) <= LARGEST_TABLE:
-            shown.append(Matrix(*common, cells=matrix_cells(first.confusions), set=place.get(line.number)))
-        else:
-            images = first.confusions.sum(axis=1)
-            frequent = frequent_confusions(first.confusions, CONFUSIONS)
-            confusions = [(i, j, int(first.confusions[i, j]), float(first.confusions[i, j] / images[i])) for i, j in frequent]
-            shown.append(Matrix(*common, picture=picture(line), confusions=confusions, set=place.get(line.number)))
-    numbers = {line.name: line.number for line in lines}
-    for each in found:
-        first, second = (lines[numbers[name]] for name in (each.first, each.second))
-        small = 0 < len(first.first.class_names) <= LARGEST_TABLE
-        if each.method != "none" and small and first.first.class_names == second.first.class_names:
-            cells = difference_cells(first.first.confusions, second.first.confusions)
-            pair = [first.number, second.number]
-            same = place.get(first.number) == place.get(second.number)
-            title = f"{first.name} minus {second.name}"
-            name = f"difference-{first.number}-{second.number}"
-            shown.append(
-                Matrix(name, title, pair, first.first.class_names, cells, set=place.get(first.number) if same else None)
-            )
-    return shown
-
-
 def matrix_choices(shown: Sequence[Matrix]) -> list[tuple[str, str, bool, int | None]]:
     """Return id, title, whether it is shown at first, and the number of its row, if it has only one, of each matrix."""
     return [(each.id, each.title, each is shown[0], each.lines[0] if len(each.lines) == 1 else None) for each in shown]
-
-
-def picture(line: Line) -> tuple[str, str]:
-    """Return URLs of the picture of a large confusion matrix, on light and on dark background."""
-    confusions, names = line.first.confusions, np.array(line.first.class_names)
-    labels, predicted = (np.repeat(indices.ravel(), confusions.ravel()) for indices in np.indices(confusions.shape))
-    predictions = line.first.result.predictions or Predictions(labels, np.eye(len(names))[predicted], names)
-    pictures = (png(lambda: confusion_matrix_figure(predictions, 0), 100, dark=dark) for dark in (False, True))
-    light, dark = (f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}" for data in pictures)
-    return light, dark
-
-
-def image_lists(lines: Sequence[Line], sets: Sequence[TestSet]) -> list[Cards]:
-    """Return the lists of images: of each row, and of each pair of rows on the same test split, up to four rows."""
-    lists = []
-    for number, test in enumerate(sets):
-        for line in test.predictions:
-            name = lines[line].first_name
-            chosen = [test.card(index, [line]) for index in mistakes(test, line)]
-            lists.append(Cards(f"mistakes-{line}", f"Most confident mistakes: {name}", number, chosen))
-            chosen = [test.card(index, [line]) for index in unsure(test, line)]
-            lists.append(Cards(f"unsure-{line}", f"Least confident right answers: {name}", number, chosen))
-        pairs = list(combinations(test.predictions, 2))
-        if len(test.predictions) > difference.ALL_PAIRS:
-            pairs = [pair for pair in pairs if pair[0] == min(test.predictions)]
-        for one, other in pairs:
-            chosen = [test.card(index, [one, other]) for index in disagreements(test, one, other)]
-            title = f"{lines[one].first_name} and {lines[other].first_name} disagree"
-            lists.append(Cards(f"disagreements-{one}-{other}", title, number, chosen))
-    return [each for each in lists if each.cards]
-
-
-def suspect_lists(lines: Sequence[Line], sets: Sequence[TestSet], album: Album) -> list[Cards]:
-    """Return the images of test and validation split that the best model here is surest are labelled wrong."""
-    lists = []
-    for number, test in enumerate(sets):
-        line = min(test.predictions)
-        indices = label_suspects(test.labels, test.predictions[line].probabilities, SUSPECTS)
-        chosen = [test.card(int(index), [line]) for index in indices]
-        lists.append(Cards(f"suspects-test-{number}", f"Test split, by {lines[line].first_name}", number, chosen))
-        for line in sorted(test.predictions):
-            revision = lines[line].first
-            split = find_split(revision, "validation")
-            probabilities = validation_probabilities(revision, split) if split else None
-            if split is None or probabilities is None:
-                continue
-            cards = []
-            for index in map(int, label_suspects(split.labels, probabilities, SUSPECTS)):
-                label = int(split.labels[index])
-                key = (split_key(revision, "validation"), index)
-                name = split.files[index] if split.files else f"validation {index}"
-                cards.append(Card(key, name, label, [Answer(line, *answer(probabilities[index], label))]))
-                album.add(key, split.images[index])
-            lists.append(
-                Cards(f"suspects-validation-{number}", f"Validation split, by {lines[line].first_name}", number, cards)
-            )
-            break
-    return [each for each in lists if each.cards]
-
-
-def cell_cards(test: TestSet, indices: Sequence[int], lists: Sequence[Cards]) -> list[Card]:
-    """Return the images of a test set that the page can show in a cell: those chosen for it, and those of the lists."""
-    listed = [card.key[1] for each in lists for card in each.cards if isinstance(card.key, tuple) and card.key[0] == test.key]
-    return [test.card(index, list(test.predictions)) for index in dict.fromkeys([*indices, *listed])]
 
 
 def script_data(values: Mapping[str, Any], places: Mapping[Any, tuple[int, int]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def _square(image: NDArray[np.uint8], side: int) -> Image.Image:
     return picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.NEAREST)
 
 
-def representatives(cells: Mapping[Hashable, Iterable[int]], times: int, most: int) -> list[int]:
+def representatives(cells: Mapping[Any, Iterable[int]], times: int, most: int) -> list[int]:
     """Choose images so that each cell has one, then two, and so on; the cells with the most images come first.
 
     Parameters

@@ -5,7 +5,7 @@ import json
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,11 +118,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """The rows of a report, the highest accuracy first, and the results by row, as `differences` takes them."""
+    """The rows of a report, the highest accuracy first.
+
+    groups
+        Their results by the name of the row.
+    repeated
+        Revisions that are not shown, since others have the same settings and results.
+    """
 
     lines: Sequence[Line]
     groups: Mapping[str, Sequence[Result]]
-    repeated: Sequence[str] = field(default=())
+    repeated: Sequence[str]
 
 
 def load(name: str) -> Revision:
@@ -141,7 +147,9 @@ def load(name: str) -> Revision:
             remarks.append(
                 f"params.yaml has other values than these results: {', '.join(keys)}; dvc repro makes those of params.yaml."
             )
-        predictions, class_names, confusions = None, (), np.zeros((0, 0), dtype=np.int64)
+        predictions = None
+        class_names: tuple[str, ...] = ()
+        confusions = np.zeros((0, 0), dtype=np.int64)
         if (folder / MATRIX).exists():
             class_names, confusions = read_confusions(folder / MATRIX)
         if (folder / PREDICTIONS).exists():

@@ -1,12 +1,11 @@
 """Splits: the images of a revision's data set, where they are here."""
 
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from classifier.data.split import Split, load_split
 from classifier.runtime.errors import InputError
-from tools.experiments import WORKSPACE, dvc
+from tools.experiments import WORKSPACE
 from tools.report.revision import Revision
 
 Part = Literal["train", "validation", "test"]
@@ -35,7 +34,9 @@ def split_key(revision: Revision, part: Part) -> str:
     return f"{part} {revision.checksums.get(f'data/processed/{part}.safetensors', revision.name)}"
 
 
-@cache
 def cache_folder() -> Path:
     """Return the folder of DVC's cache that has files by their MD5."""
-    return Path(dvc("cache", "dir"), "files", "md5")
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        return Path(repo.cache.local.path)

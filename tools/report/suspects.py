@@ -1,12 +1,18 @@
 """Suspects: images whose label is probably wrong."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.data.split import Split
 from classifier.runtime.errors import InputError
-from tools.report.revision import Revision
-from tools.report.splits import find_output
+from tools.report.images import Answer, Card, Cards, TestSet, answer
+from tools.report.pictures import Album
+from tools.report.revision import Line, Revision
+from tools.report.splits import find_output, find_split, split_key
+
+SUSPECTS = 20  # images in a list
 
 
 def label_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64], most: int) -> NDArray[np.int64]:
@@ -53,3 +59,31 @@ def validation_probabilities(revision: Revision, split: Split) -> NDArray[np.flo
     logits = predict(network, as_tensor(split.images), device, revision.result.test.get("views", "plain"))
     probabilities: NDArray[np.float64] = (logits.cpu().double() / model.temperature).softmax(dim=1).numpy()
     return probabilities
+
+
+def suspect_lists(lines: Sequence[Line], sets: Sequence[TestSet], album: Album) -> list[Cards]:
+    """Return the images of test and validation split that the best model here is surest are labelled wrong."""
+    lists = []
+    for number, test in enumerate(sets):
+        line = min(test.predictions)
+        indices = label_suspects(test.labels, test.predictions[line].probabilities, SUSPECTS)
+        chosen = [test.card(int(index), [line]) for index in indices]
+        lists.append(Cards(f"suspects-test-{number}", f"Test split, by {lines[line].first_name}", number, chosen))
+        for line in sorted(test.predictions):
+            revision = lines[line].first
+            split = find_split(revision, "validation")
+            probabilities = validation_probabilities(revision, split) if split else None
+            if split is None or probabilities is None:
+                continue
+            cards = []
+            for index in map(int, label_suspects(split.labels, probabilities, SUSPECTS)):
+                label = int(split.labels[index])
+                key = (split_key(revision, "validation"), index)
+                name = split.files[index] if split.files else f"validation {index}"
+                cards.append(Card(key, name, label, [Answer(line, *answer(probabilities[index], label))]))
+                album.add(key, split.images[index])
+            lists.append(
+                Cards(f"suspects-validation-{number}", f"Validation split, by {lines[line].first_name}", number, cards)
+            )
+            break
+    return [each for each in lists if each.cards]
