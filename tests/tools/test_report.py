@@ -23,12 +23,11 @@ from tools.report.page import Content
 
 NAMES = ["<script>alert(1)</script>", "猫 \"'&", "x" * 40, "empty"]
 IMAGES = 60
+VOID = {"meta", "input", "br", "img", "source"}  # elements that are never closed
 
 
 class Page(HTMLParser):
     """The elements of a page; elements that are not closed or closed twice are errors."""
-
-    VOID = {"meta", "input", "br", "img", "source"}
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,7 +38,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in self.VOID:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

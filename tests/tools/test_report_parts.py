@@ -55,7 +55,7 @@ def test_of_equal_revisions_one_is_shown_and_the_other_is_named() -> None:
 def test_a_picture_is_taken_once_and_no_more_than_there_is_room_for() -> None:
     album = Album()
     image = np.zeros((2, 2, 3), np.uint8)
-    assert all([album.add(number, image) for number in range(MOST)])
+    assert all(album.add(number, image) for number in range(MOST))
     assert album.add(0, image)
     assert not album.add(MOST, image)
     sprite = album.sprite(5)
