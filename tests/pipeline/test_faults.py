@@ -254,7 +254,7 @@ def test_a_tool_on_a_full_disk_keeps_what_it_wrote_before(with_results: Reposito
     (small_disk / "filler").unlink()
     assert sorted(path for path in small_disk.rglob("*") if path.is_file()) == sorted(written)
     with_results.python(*command)
-    assert "old" not in [path.read_bytes() for path in written]
+    assert b"old" not in [path.read_bytes() for path in written]
 
 
 def run_stage(name: str, folder: Path) -> None:

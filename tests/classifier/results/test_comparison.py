@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from classifier.figures.comparison import learning_curves
 from classifier.results.comparison import Result, as_markdown, as_values, compare, group, outdated
 from classifier.results.learning_curve import Epoch
 from classifier.variants import merge
@@ -72,17 +71,6 @@ def test_the_table_in_markdown() -> None:
         "| initial | 75.0% (74.0% to 76.0%) | 2 | 91.0% | 79.0% | +12.0 | 1,234 | 62 |\n"
         "| augmented | 84.0% (± 1.41, n = 2) | 2 | 91.0% | 79.0% | +12.0 | 1,234 | 62 |\n"
     )
-
-
-def test_every_curve_is_drawn_training_dashed_and_validation_solid_in_the_colour_of_its_group() -> None:
-    figure = learning_curves({"initial": [result(0.75)], "augmented": [result(0.83), result(0.85)]})
-    for axes in figure.axes:
-        lines = [line for line in axes.get_lines() if line.get_linestyle() in ("-", "--")]
-        assert [line.get_linestyle() for line in lines] == ["--", "-"] * 3
-        assert [line.get_color() for line in lines[2:]] == [lines[2].get_color()] * 4
-        assert lines[0].get_color() != lines[2].get_color()
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["initial", "augmented", "training", "validation", "best epoch"]
 
 
 def test_metrics_of_an_older_version_have_no_training_accuracy_and_no_gap() -> None:
