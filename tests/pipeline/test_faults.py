@@ -159,23 +159,20 @@ def test_dvc_stopped_in_every_way_ends_with_the_same_bytes(repository: Repositor
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to see whether a stage handles signals")
-@pytest.mark.parametrize("stops", [3, pytest.param(6, marks=pytest.mark.slow)])
-def test_a_run_stopped_at_any_moment_leaves_every_output(
-    with_results: Repository, expected: dict[str, str], stops: int
-) -> None:
-    chance = random.Random(stops)  # noqa: S311
+@pytest.mark.slow
+def test_a_run_stopped_at_any_moment_leaves_every_output(with_results: Repository, expected: dict[str, str]) -> None:
+    chance = random.Random(6)  # noqa: S311
     whole = outputs(with_results)
     ways = ("SIGINT all", "SIGTERM all", "SIGHUP all", "SIGTERM dvc", "SIGHUP dvc", "SIGTERM stage")
-    for number in range(stops):
-        stage = STAGES[number % len(STAGES)]
+    for stage, way in zip(STAGES, ways, strict=True):
         running = with_results.start("dvc", "repro", "--force", "--single-item", stage)
         # DVC deletes the outputs some hundredths of a second before the stage handles signals; nothing can help then.
         while running.poll() is None and not any(map(handles_signals, stages_of(running))):
             time.sleep(0.01)
         with suppress(subprocess.TimeoutExpired):
             running.wait(chance.uniform(0, 2))
-        output = stop(running, ways[number % len(ways)])
-        assert outputs(with_results) == whole, f"{stage}, {ways[number % len(ways)]}:\n{output}"
+        output = stop(running, way)
+        assert outputs(with_results) == whole, f"{stage}, {way}:\n{output}"
         assert (with_results.folder / TIMES).exists(), output
         assert not [*with_results.folder.rglob("*-partial*")]
     with_results.dvc("repro", "--force")

@@ -92,7 +92,8 @@ def test_a_failed_experiment_does_not_keep_the_others_from_their_names(study: Re
     assert copy.experiment(name).read_text("params.yaml").count("mistakes: 3") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_every_job(study: Repository, tmp_path: Path, number: signal.Signals) -> None:
     copy = study.at(Path(shutil.copytree(study.folder, tmp_path / "copy")))
     before = experiments(copy)
