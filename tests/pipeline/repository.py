@@ -38,9 +38,7 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "COV_", "COVERAGE"))
-        } | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+        self.environment = environment()
         listing = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -60,6 +58,15 @@ class Repository:
         self.run("git", "config", "user.name", "Tester")
         self.run("git", "config", "user.email", "tester@example.com")
         self.commit("Start")
+
+    @classmethod
+    def clone(cls, folder: Path) -> "Repository":
+        """Return a clone of this project's last commit, as set-up leaves it."""
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], env=environment(), check=True)
+        clone = object.__new__(cls)
+        clone.folder, clone.environment = folder, environment()
+        clone.python("tools.publish", "--restore")
+        return clone
 
     def run(self, *command: str, fails: bool | None = False) -> str:
         """Run a command in the repository, and return what it printed; with `fails` None, it may succeed or fail."""
@@ -168,6 +175,12 @@ class Repository:
     def content(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Read files."""
         return {path: (self.folder / path).read_bytes() for path in paths}
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of this process without those of its own Git, DVC and coverage, and with its Python first."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "COV_", "COVERAGE"))}
+    return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def ran(output: str) -> list[str]:
