@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
 MISSING_PACKAGES = "the packages of the extra `browser` are missing: make setup EXPORT=1"
-WAIT = 120_000  # milliseconds after which what a page should show counts as missing, on the slowest of machines
+WAIT = 15_000  # milliseconds after which what a page should show counts as missing, on the slowest of machines
 LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1:")
 
 
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a page; after the test, there must have been no request of another host and no message in the console."""
+    """Open a page; after the test, there must have been no request of another host and no error in the console."""
     problems: list[str] = []
 
     def open_page(
@@ -47,7 +47,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         )
         context.set_default_timeout(WAIT)
         page = context.new_page()
-        page.on("console", lambda message: problems.append(described(message)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: None if request.url.startswith(LOCAL) else problems.append(request.url))
         page.on("requestfailed", lambda request: problems.append(f"{request.url}: {request.failure}"))
@@ -59,6 +59,3 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
     assert not problems, problems
 
-
-def described(message: ConsoleMessage) -> str:
-    return f"{message.type}: {message.text}"
