@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 MISSING_PACKAGES = "the packages of the extra `browser` are missing: make setup EXPORT=1"
-WAIT = 15_000  # milliseconds after which what a page should show counts as missing, on the slowest of machines
+WAIT = 120_000  # milliseconds after which what a page should show counts as missing, on the slowest of machines
 LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1:")
 
 

@@ -145,8 +145,8 @@ def test_the_templates_hold_in_vs_code(visit: Callable[..., Page], study: Path, 
         zoom = {"name": "grid", "select": "interval", "bind": "scales"} if focused else {}
         anchors |= dict.fromkeys(["<DVC_METRIC_PLOT_WIDTH>", "<DVC_METRIC_PLOT_HEIGHT>"], size)
         anchors |= {"<DVC_METRIC_ZOOM_AND_PAN>": zoom}
-        if not focused:
-            anchors["<DVC_METRIC_COLOR>"]["legend"] = None
+        if not focused and "<DVC_METRIC_COLOR>" in anchors:
+            anchors["<DVC_METRIC_COLOR>"] |= {"legend": None}
         assert page.evaluate(DRAW, [filled(content, anchors), CONFIG]) >= 20
 
 
