@@ -12,7 +12,7 @@ QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/cl
 export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study published table plots bench test quick lint lock
+.PHONY: help setup repro demo variant study published table report plots bench test quick lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -39,6 +39,9 @@ published: setup ## make the published results of the study experiments on this 
 
 table: setup ## list the experiments on this commit: their results, and what differs from the commit
 	@$(RUN) tools.table
+
+report: setup ## write the report of the study's designs and the workspace, report/index.html (REVISIONS="a b": of these)
+	@$(RUN) tools.report $(or $(foreach name,$(REVISIONS),"$(name)"),--existing $(foreach name,$(STUDY),$(name) "$(name)-seed-*") workspace)
 
 plots: setup ## write the page of plots and say where it is
 	@$(RUN) dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)

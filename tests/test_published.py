@@ -1,13 +1,16 @@
 """The published results of the study, docs/study/experiments: whole, and as the committed tables, params and results say."""
 
 import hashlib
+import io
 import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from classifier.params import flatten, parse_params, parse_yaml, read_yaml
 from classifier.results import difference
@@ -16,6 +19,7 @@ from classifier.results.learning_curve import load_curve
 from classifier.results.predictions import load_predictions
 from classifier.variants import merge
 from tests.conftest import ROOT, parameters
+from tools.publish import dark_pictures
 
 STUDY = ["initial", "batchnorm", "augmented"]
 FOLDER = ROOT / "docs/study/experiments"
@@ -129,6 +133,20 @@ def test_the_results_on_head_are_those_of_the_published_default() -> None:
         published = (default / name).read_bytes()
         committed = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, check=False).stdout
         assert published in ((ROOT / name).read_bytes(), committed), name
+
+
+def test_the_dark_pictures_of_the_readme_are_those_of_the_published_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or they show other numbers than the light ones: python -m tools.publish --pictures."""
+    monkeypatch.chdir(ROOT)
+    readme = Path("README.md").read_text(encoding="utf-8")
+    for path, expected in dark_pictures().items():
+        light = f"plots/{path.name.replace('_dark', '')}"
+        assert f'srcset="{path.as_posix()}"><img src="{light}" alt="' in readme
+        assert max(path.stat().st_size, Path(light).stat().st_size) < 150_000
+        drawn, committed = (np.array(Image.open(file).convert("RGB"), dtype=int) for file in (io.BytesIO(expected), path))
+        assert drawn.shape == committed.shape
+        # Another processor may round the edge of a letter in another way.
+        assert (np.abs(drawn - committed).max(axis=2) > 60).sum() < 10, path
 
 
 def test_the_study_names_the_version_that_made_the_results() -> None:

@@ -67,8 +67,9 @@ def main(command: Sequence[str] | None = None) -> None:
     write_json(folder / "differences.json", difference.as_values(found))
     with atomic_write(folder / "differences.md") as temporary:
         temporary.write_text(difference.as_markdown(found), encoding="utf-8")
+    curves = {name: [result.curve for result in row] for name, row in groups.items()}
     with atomic_write(folder / "learning_curves.png") as temporary:
-        save_figure(temporary, 150, lambda: learning_curves(groups))
+        save_figure(temporary, 150, lambda: learning_curves(curves))
     print(as_markdown(rows))
     if found:
         print(difference.as_markdown(found))

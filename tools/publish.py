@@ -3,10 +3,11 @@
 Published results are plain files in docs/study/experiments/NAME/: params.yaml, dvc.lock, metrics, curve and matrix, a model
 card, and for the first seed pictures and predictions too. --restore (part of set-up, and `make published`) puts them in place
 of HEAD's in a commit on HEAD, which becomes the experiment NAME unless one of that name was run here, and fills DVC's cache
-with the curves.
+with the curves. The pictures of the README on a dark background are drawn from the published results of the default.
 
   python -m tools.publish initial augmented-seed-1
   python -m tools.publish augmented=workspace
+  python -m tools.publish --pictures
   python -m tools.publish --restore
   python -m tools.publish --accept-code
 """
@@ -27,7 +28,9 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
-from classifier.params import flatten, parse_yaml
+from classifier.params import flatten, parse_yaml, read_params
+from classifier.results.learning_curve import load_curve
+from classifier.results.predictions import load_predictions
 from classifier.runtime.errors import InputError
 from classifier.runtime.files import atomic_write
 from tools.experiments import PUBLISHED, all_experiments, dvc, find, git
@@ -35,6 +38,8 @@ from tools.model_card import CARD, SOURCES, write_card
 
 FOLDER = "docs/study/experiments"
 PREDICTIONS = "data/predictions.npz"
+DEFAULT = "augmented"  # whose pictures the README shows
+PICTURES = "docs/pictures"
 AUTHOR = {"NAME": "Published study", "EMAIL": "study@example.invalid"}
 
 Tree = Mapping[str, str]  # hashes of Git's objects by path
@@ -47,16 +52,22 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME[=REVISION]", help="experiment, or the name for another revision")
     parser.add_argument("--restore", action="store_true", help="make what is published experiments on this commit")
+    parser.add_argument("--pictures", action="store_true", help="draw the dark pictures of the README again")
     parser.add_argument(
         "--accept-code",
         action="store_true",
         help="give all that is published the code in dvc.lock and new params",
     )
     arguments = parser.parse_args()
-    if bool(arguments.names) + arguments.restore + arguments.accept_code != 1:
-        parser.error("give experiments to publish, --restore or --accept-code")
+    if bool(arguments.names) + arguments.restore + arguments.pictures + arguments.accept_code != 1:
+        parser.error("give experiments to publish, --restore, --pictures or --accept-code")
     for name in arguments.names:
         publish(*name.partition("=")[::2])
+    if arguments.pictures or any(name.partition("=")[0] == DEFAULT for name in arguments.names):
+        for path, content in dark_pictures().items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+            print(f"publish: {path}")
     if arguments.accept_code:
         accept_code()
     if arguments.restore:
@@ -86,6 +97,22 @@ def publish(name: str, revision: str = "") -> None:
         shutil.rmtree(Path(FOLDER, name), ignore_errors=True)
         shutil.copytree(temporary, Path(FOLDER, name))
     print(f"publish: {FOLDER}/{name}: {len(wanted) + 3} files")
+
+
+def dark_pictures() -> dict[Path, bytes]:
+    """Return the pictures of the README on a dark background, by their paths."""
+    from classifier.figures.confusion_matrix import confusion_matrix_figure
+    from classifier.figures.learning_curve import learning_curve_figure
+    from classifier.figures.style import png
+
+    folder = Path(FOLDER, DEFAULT)
+    params = read_params(folder / "params.yaml").plot
+    curve, predictions = load_curve(folder / "plots/learning_curve.csv"), load_predictions(folder / PREDICTIONS)
+    figures = {
+        "learning_curve": lambda: learning_curve_figure(curve),
+        "confusion_matrix": lambda: confusion_matrix_figure(predictions, params.confusions),
+    }
+    return {Path(PICTURES, f"{name}_dark.png"): png(draw, params.dots_per_inch, dark=True) for name, draw in figures.items()}
 
 
 def accept_code() -> None:

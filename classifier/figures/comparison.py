@@ -2,58 +2,83 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-import numpy as np
-from matplotlib import color_sequences, colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from classifier.figures.style import INK, show_epochs, show_percent, style_axes, text_width
-from classifier.results.comparison import Result
-from classifier.results.learning_curve import best_epoch
+from classifier.figures.revisions import HEIGHT, WIDTH, every, marker_of, name_ends
+from classifier.figures.style import INK, revision_style, show_epochs, show_logarithmic, show_percent, style_axes, text_width
+from classifier.results.learning_curve import Epoch, best_epoch
 
-WIDTH, HEIGHT = 11, 4.8  # inches, with a legend of one row
+PICTURE_WIDTH, PICTURE_HEIGHT = 11, 4.8  # inches, with a legend of one row
 NAME_LENGTH = 74  # characters in a line of the legend
-SPLITS = ("train", "validation")
+
+Curves = Mapping[str, Sequence[Sequence[Epoch]]]  # of each seed, by the name of the design
+Quantity = Literal["loss", "accuracy"]
 
 
-def learning_curves(groups: Mapping[str, Sequence[Result]]) -> Figure:
-    """Draw the curves of all trainings: training dashed, validation solid, a colour a group, each best epoch marked.
-
-    A training of one epoch has points instead of lines. The figure grows with its legend.
-    """
-    many = len(groups) > len(color_sequences["tab10"])
-    colors = colormaps["turbo"](np.linspace(0.05, 0.95, len(groups))) if many else color_sequences["tab10"]
-    handles = [
-        Line2D([], [], color=color, label=textwrap.fill(name, NAME_LENGTH)) for name, color in zip(groups, colors, strict=False)
-    ]
-    point = "o" if any(len(result.curve) == 1 for results in groups.values() for result in results) else ""
+def learning_curves(curves: Curves) -> Figure:
+    """Draw the loss and the accuracy of all trainings side by side, with a legend with which the figure grows."""
+    handles = []
+    for number, name in enumerate(curves):
+        color, marker = revision_style(number)
+        handles.append(Line2D([], [], color=color, marker=marker, label=textwrap.fill(name, NAME_LENGTH)))
     handles += [
-        Line2D([], [], color=INK, linestyle="--", linewidth=1.2, marker=point, markerfacecolor="white", label="training"),
-        Line2D([], [], color=INK, linewidth=2, label="validation"),
-        Line2D([], [], color=INK, linestyle="", marker="o", label="best epoch"),
+        Line2D([], [], color=INK, linestyle="--", linewidth=1.2, marker="o", markerfacecolor="white", label="training"),
+        Line2D([], [], color=INK, linewidth=2, marker="o", label="validation"),
+        Line2D([], [], color=INK, linestyle="", marker="o", markersize=8, label="best epoch"),
     ]
     lines = [line for handle in handles for line in str(handle.get_label()).splitlines()]
     # In points: handle, gap, text and space between columns; Matplotlib neither breaks nor measures a legend by itself.
     entry = 20 + 8 + 20 + 72 * max(text_width(line, 10) for line in lines)
-    columns = min(len(handles), max(1, int(WIDTH * 72 / entry)))
+    columns = min(len(handles), max(1, int(PICTURE_WIDTH * 72 / entry)))
     rows = -(-len(handles) // columns) * -(-len(lines) // len(handles))
-    figure = Figure(figsize=(WIDTH, HEIGHT + 0.25 * (rows - 1)), layout="constrained")
-    panels = figure.subplots(1, 2)
-    last = max(result.curve[-1].epoch for results in groups.values() for result in results)
-    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        for color, results in zip(colors, groups.values(), strict=False):
-            for curve in (result.curve for result in results):
-                epochs = [epoch.epoch for epoch in curve]
-                training, validation = ([getattr(epoch, f"{split}_{quantity}") for epoch in curve] for split in SPLITS)
-                point = "o" if len(curve) == 1 else ""
-                axes.plot(epochs, training, f"--{point}", color=color, linewidth=1.2, markerfacecolor="white")
-                axes.plot(epochs, validation, "-", color=color, linewidth=2)
-                best = best_epoch(curve)
-                axes.plot(best.epoch, getattr(best, f"validation_{quantity}"), "o", color=color, markeredgecolor="white")
-        show_epochs(axes, last)
-        axes.set_title(quantity.capitalize())
-        style_axes(axes, "epoch", "cross-entropy (nats)" if quantity == "loss" else "accuracy")
-    show_percent(panels[1].yaxis)
+    figure = Figure(figsize=(PICTURE_WIDTH, PICTURE_HEIGHT + 0.25 * (rows - 1)), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+    _draw(figure, loss, curves, "loss")
+    _draw(figure, accuracy, curves, "accuracy")
     return figure
+
+
+def curve_figure(curves: Curves, quantity: Quantity, logarithmic: bool = False) -> Figure:
+    """Draw one quantity of all trainings; on a logarithmic axis, the error takes the place of the accuracy."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    _draw(figure, figure.subplots(), curves, quantity, logarithmic)
+    return figure
+
+
+def _draw(figure: Figure, axes: Axes, curves: Curves, quantity: Quantity, logarithmic: bool = False) -> None:
+    """Draw training dashed, validation solid, and each best epoch with a larger marker; of the seeds, the first has others."""
+    error = logarithmic and quantity == "accuracy"
+
+    def height(epoch: Epoch, split: str) -> float:
+        value = float(getattr(epoch, f"{split}_{quantity}"))
+        return 1 - value if error else value
+
+    ends = {}
+    for number, (name, seeds) in enumerate(curves.items()):
+        color, marker = revision_style(number)
+        width = 2.0 if len(seeds) == 1 else 1.2
+        for seed, curve in enumerate(seeds):
+            epochs = [epoch.epoch for epoch in curve]
+            line = {"color": color, "marker": "" if seed else marker, "markersize": 4.5, "markevery": every(number, len(curve))}
+            training, validation = ([height(epoch, split) for epoch in curve] for split in ("train", "validation"))
+            gid, best = f"revision-{number}-{{}}-{seed}".format, best_epoch(curve)
+            axes.plot(epochs, training, "--", **line, linewidth=0.6 * width, markerfacecolor="white", gid=gid("training"))
+            axes.plot(epochs, validation, "-", **line, linewidth=width, gid=gid("validation"))
+            axes.plot(best.epoch, height(best, "validation"), **marker_of(number), gid=gid("best"))
+        if seeds:
+            ends[number] = (name, float(seeds[0][-1].epoch), height(seeds[0][-1], "validation"))
+    show_epochs(axes, max((curve[-1].epoch for seeds in curves.values() for curve in seeds), default=1))
+    if logarithmic:
+        axes.set_yscale("log", nonpositive="clip")
+        show_logarithmic(axes.yaxis)
+    if quantity == "accuracy":
+        show_percent(axes.yaxis)
+    title = "error" if error else quantity
+    axes.set_title(title.capitalize())
+    style_axes(axes, "epoch", {"loss": "cross-entropy (nats)", "error": "error, 1 - accuracy"}.get(title, title))
+    name_ends(figure, axes, ends)

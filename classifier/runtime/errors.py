@@ -73,7 +73,8 @@ def excepthook(kind: type[BaseException], error: BaseException, traceback: Trace
     discard_unwritable_output()
     if isinstance(error, BrokenPipeError):
         return
-    name = Path(sys.argv[0]).stem
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem  # of a package that is run
     line = lacking_package(error)
     if reason := explain(error):
         line = f"{name}: {reason}"
