@@ -12,7 +12,7 @@ QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/cl
 export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo variant study published table report plots bench test quick lint lock
+.PHONY: help setup repro demo variant study published table report plots watch bench test quick lint lock
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -45,6 +45,9 @@ report: setup ## write the report of the study's designs and the workspace, repo
 
 plots: setup ## write the page of plots and say where it is
 	@$(RUN) dvc plots show $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin Windows_NT,$(shell uname) $(OS))),--open)
+
+watch: setup ## show the training runs and their curves in a browser, until Ctrl-C (PORT=8642)
+	@$(RUN) tools.watch $(if $(PORT),--port "$(PORT)")
 
 bench: setup ## compare the speed with a conventional training loop, in three minutes (FULL=1: everything, with medians, some hours)
 	@$(RUN) tools.repro --quiet preprocess

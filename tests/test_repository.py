@@ -470,7 +470,10 @@ def test_autocrlf_changes_no_bytes() -> None:
         assert binary or values[f"{path}: eol"] == "lf", path
 
 
-@pytest.mark.parametrize("name", [".venv", "models", "checkpoints", "demo", "export", "comparison", "logs", "dvc_plots"])
+@pytest.mark.parametrize(
+    "name",
+    [".venv", "models", "checkpoints", "demo", "export", "comparison", "logs", "dvc_plots", "mlruns", "tensorboard"],
+)
 def test_git_ignores_what_is_a_link_to_another_disk_too(tmp_path: Path, name: str) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
