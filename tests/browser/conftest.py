@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.pipeline.repository import Repository
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -32,6 +34,12 @@ def browser() -> Iterator[Browser]:
         started = driver.chromium.launch(executable_path=program, args=[blocked], timeout=WAIT)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def clone(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Repository:  # noqa: ARG001
+    """A clone of this project after set-up, with the published study, in which nothing was trained."""
+    return Repository.clone(tmp_path_factory.mktemp("browser") / "clone")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,8 @@ DRAWN = "count => document.querySelectorAll('main > .vega-embed > svg').length =
 
 
 @pytest.fixture(scope="module")
-def study(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
-    """DVC's page for the published study, in a clone in which nothing was trained."""
-    clone = Repository.clone(tmp_path_factory.mktemp("study") / "clone")
-    shutil.copytree(ROOT / ".dvc/plots", clone.folder / ".dvc/plots", dirs_exist_ok=True)
+def study(clone: Repository) -> Path:
+    """DVC's page for the published study."""
     clone.dvc("plots", "diff", *STUDY)
     return clone.folder / "dvc_plots/index.html"
 

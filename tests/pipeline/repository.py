@@ -39,18 +39,7 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = environment()
-        listing = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listing.stdout.splitlines():
-            results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
-            if not results and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_code(folder, "--cached", "--others")
         (folder / "params.yaml").write_text(parameters(), encoding="utf-8")
         for key, value in SMALL.items():
             self.set(key, value)
@@ -61,8 +50,9 @@ class Repository:
 
     @classmethod
     def clone(cls, folder: Path) -> "Repository":
-        """Return a clone of this project's last commit, as set-up leaves it."""
+        """Return a clone of this project's last commit, as set-up leaves it, with the code as it is in the working tree."""
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], env=environment(), check=True)
+        copy_code(folder, "--modified", "--others")
         clone = object.__new__(cls)
         clone.folder, clone.environment = folder, environment()
         clone.python("tools.publish", "--restore")
@@ -175,6 +165,16 @@ class Repository:
     def content(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Read files."""
         return {path: (self.folder / path).read_bytes() for path in paths}
+
+
+def copy_code(folder: Path, *which: str) -> None:
+    """Copy those of this project's files to a folder that `git ls-files` lists with these options, but no results or tests."""
+    command = ["git", "ls-files", *which, "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
+        if not results and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
 
 
 def environment() -> dict[str, str]:
