@@ -47,9 +47,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Open a page; after the test, there must have been no request of another host and no error in the console."""
     problems: list[str] = []
 
-    def open_page(
-        address: Path | str, *, width: int = 1280, scheme: str = "light", javascript: bool = True
-    ) -> Page:
+    def open_page(address: Path | str, *, width: int = 1280, scheme: str = "light", javascript: bool = True) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=javascript
         )
@@ -66,4 +64,3 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in browser.contexts:
         context.close()
     assert not problems, problems
-

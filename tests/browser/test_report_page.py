@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 STUDY = ["initial", "batchnorm", "augmented"]
-# A cell that is not on the diagonal: cats taken for dogs by the best design, of whose classes these are the fourth and the sixth.
+# Cats taken for dogs by the best design: they are the fourth and the sixth class.
 CELL = "#matrix-0-3-5"
 
 
@@ -65,7 +65,8 @@ def test_the_keyboard_alone_opens_the_images_of_a_cell(visit: Callable[..., Page
     opened = focused.get_attribute("aria-label")
     page.keyboard.press("Enter")
     assert page.locator("#cell-title").is_visible()
-    assert opened and opened.startswith(page.locator("#cell-title").inner_text())
+    assert opened
+    assert opened.startswith(page.locator("#cell-title").inner_text())
     page.keyboard.press("Escape")
     assert page.locator("#cell").is_hidden()
     assert focused.get_attribute("aria-label") == opened
