@@ -343,7 +343,8 @@ def test_pages_name_commands_and_options_that_exist(page: Path) -> None:
         for variable in re.findall(r" ([A-Z]+)=", variables):
             assert f"$({variable})" in makefile, variable
     for module, arguments in re.findall(r"python3? -m ((?:benchmarks|stages|tools)\.\w+)([^#\n]*)", code):
-        source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+        path = ROOT / module.replace(".", "/")
+        source = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
         for option in set(re.findall(r" (--[a-z-]+)", arguments)) - {"--help"}:
             assert f'"{option}"' in source + (ROOT / "tools/trained.py").read_text(encoding="utf-8"), option
 
@@ -473,7 +474,7 @@ def test_autocrlf_changes_no_bytes() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".venv", "models", "checkpoints", "demo", "export", "comparison", "logs", "dvc_plots", "mlruns", "tensorboard"],
+    [".venv", "models", "checkpoints", "demo", "export", "comparison", "logs", "report", "dvc_plots", "mlruns", "tensorboard"],
 )
 def test_git_ignores_what_is_a_link_to_another_disk_too(tmp_path: Path, name: str) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)

@@ -89,7 +89,7 @@ def answer(probabilities: NDArray[np.float64], actual: int) -> tuple[int, list[t
     return int(probabilities.argmax()), [(int(index), round(100 * float(probabilities[index]), 1)) for index in shown]
 
 
-def test_sets(lines: Sequence[Line]) -> list[TestSet]:
+def find_test_sets(lines: Sequence[Line]) -> list[TestSet]:
     """Return the test splits of all rows that have predictions."""
     shared: list[tuple[str, list[tuple[Line, Predictions]]]] = []
     for line in lines:

@@ -18,7 +18,7 @@ from classifier.results.certainty import reliability
 from tools.report.charts import QUANTITIES, bins, charts, coverage
 from tools.report.class_scores import scores_by_class
 from tools.report.data_set import data_sets
-from tools.report.images import Card, TestSet, cell_cards, image_lists, images_in_cells, test_sets
+from tools.report.images import Card, TestSet, cell_cards, find_test_sets, image_lists, images_in_cells
 from tools.report.matrix import Matrix, matrices
 from tools.report.pictures import MOST, Album
 from tools.report.revision import Line, Lines, differing_params
@@ -86,7 +86,7 @@ def content(lines: Lines, title: str, note: str, command: str) -> Content:
     """
     rows = lines.lines
     found = difference.differences(lines.groups)
-    sets = test_sets(rows)
+    sets = find_test_sets(rows)
     album = Album()
     cells = {number: images_in_cells(test) for number, test in enumerate(sets)}
     for number, test in enumerate(sets):
