@@ -162,7 +162,8 @@ def write_events(record: Record, folder: Path) -> bool:
         for title, content in record.pictures.items():
             pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
             writer.add_image(f"pictures/{title}", pixels, last, record.time, dataformats="HWC")
-        for summary in hparams(record.params, {tag: value for tag, value in scores.items() if "/recall." not in tag}):
+        compared = {tag: value for tag, value in scores.items() if "/recall." not in tag}
+        for summary in hparams(record.params, compared):  # type: ignore[no-untyped-call]
             writer.file_writer.add_summary(summary, last, record.time)
         writer.close()
         (written,) = Path(name).iterdir()

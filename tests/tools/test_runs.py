@@ -159,7 +159,7 @@ def test_those_that_run_come_first_by_name_then_the_latest(folder: Path) -> None
     for key, age in {"old": 3600, "late": 60}.items():
         write_run(folder, key, done=1, process=dead_process())
         os.utime(folder / f"{key}.json", (time.time() - age,) * 2)
-    for key, age in {"a": 60, "b": 0}.items():
+    for key, age in {"a": 0, "b": -60}.items():
         write_run(folder, key, done=1)
         os.utime(folder / f"{key}.json", (time.time() - age,) * 2)
     assert [run.key for run in Runs(folder).look()] == ["a", "b", "late", "old"]

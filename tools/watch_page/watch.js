@@ -79,8 +79,9 @@ function describeDetail(run) {
 
 /** Say why there is no curve; empty where there is one. */
 function describeLack(run) {
-  if (run.progress?.epochs === 1) return "A run of one epoch has no curve yet, and at its end only one point.";
-  return run.state === "running" && !run.curve.length ? "No curve yet: the first point follows the first epoch." : "";
+  const running = run.state === "running";
+  if (run.progress?.epochs === 1) return `A run of one epoch has no curve${running ? " yet: its values follow at its end" : ""}.`;
+  return running && !run.curve.length ? "No curve yet: the first point follows the first epoch." : "";
 }
 
 /** Return round numbers, evenly spaced, around and between two others. */
