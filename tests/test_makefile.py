@@ -74,5 +74,11 @@ def test_without_a_name_and_a_folder_there_are_defaults(project: Path) -> None:
     assert make(project, "study").splitlines()[-1].endswith("<augmented><--jobs><1><--compare><comparison>")
 
 
+def test_a_report_is_that_of_the_study_and_the_workspace_or_of_the_revisions_that_are_named(project: Path) -> None:
+    expected = "<--existing><initial><initial-seed-*><batchnorm><batchnorm-seed-*><augmented><augmented-seed-*><workspace>"
+    assert make(project, "report").splitlines()[-1].endswith(expected)
+    assert make(project, "report", "REVISIONS=mine other-*").splitlines()[-1].endswith("<tools.report><mine><other-*>")
+
+
 def test_help_lists_every_target(project: Path) -> None:
     assert re.findall(r"^  (\w+) +\w", make(project), re.MULTILINE) == TARGETS

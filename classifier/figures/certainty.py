@@ -1,13 +1,16 @@
 """Certainty: accuracy against confidence, and against the share of images that are answered."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from classifier.figures.revisions import HEIGHT, WIDTH, every, name_ends
-from classifier.figures.style import INK, revision_style, show_percent, style_axes
+from classifier.figures.style import INK, revision_style, show_logarithmic, show_percent, style_axes
 from classifier.results.certainty import accuracy_at_coverage, reliability
 from classifier.results.predictions import Predictions
+
+LIMITS = (-0.025, 1.025)  # of shares, with room for markers
 
 
 def reliability_figure(predictions: Mapping[str, Predictions | None], bins: int) -> Figure:
@@ -30,9 +33,10 @@ def reliability_figure(predictions: Mapping[str, Predictions | None], bins: int)
         ):
             line = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.5}
             axes.plot(confidence, values, **line, gid=f"revision-{number}-{part}")
-    shares.set_xlim(0, 1)
-    shares.set_ylim(0, 1)
+    shares.set_xlim(*LIMITS)
+    shares.set_ylim(*LIMITS)
     counts.set_yscale("log")
+    show_logarithmic(counts.yaxis)
     show_percent(shares.xaxis)
     show_percent(shares.yaxis)
     shares.set_title("Accuracy at each confidence")
@@ -51,10 +55,10 @@ def coverage_figure(predictions: Mapping[str, Predictions | None]) -> Figure:
             continue
         coverage, accuracy = zip(*accuracy_at_coverage(each), strict=True)
         color, marker = revision_style(number)
-        line = {"color": color, "marker": marker, "markersize": 5, "markevery": every(number, len(coverage)), "linewidth": 1.5}
-        axes.plot(coverage, accuracy, **line, gid=f"revision-{number}-accuracy")
+        line: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.5}
+        axes.plot(coverage, accuracy, **line, markevery=every(number, len(coverage)), gid=f"revision-{number}-accuracy")
         ends[number] = (name, coverage[-1], accuracy[-1])
-    axes.set_xlim(0, 1)
+    axes.set_xlim(*LIMITS)
     show_percent(axes.xaxis)
     show_percent(axes.yaxis)
     axes.set_title("Accuracy on the most confident predictions")

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -64,7 +64,12 @@ def _draw(figure: Figure, axes: Axes, curves: Curves, quantity: Quantity, logari
         width = 2.0 if len(seeds) == 1 else 1.2
         for seed, curve in enumerate(seeds):
             epochs = [epoch.epoch for epoch in curve]
-            line = {"color": color, "marker": "" if seed else marker, "markersize": 4.5, "markevery": every(number, len(curve))}
+            line: dict[str, Any] = {
+                "color": color,
+                "marker": "" if seed else marker,
+                "markersize": 4.5,
+                "markevery": every(number, len(curve)),
+            }
             training, validation = ([height(epoch, split) for epoch in curve] for split in ("train", "validation"))
             gid, best = f"revision-{number}-{{}}-{seed}".format, best_epoch(curve)
             axes.plot(epochs, training, "--", **line, linewidth=0.6 * width, markerfacecolor="white", gid=gid("training"))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from classifier.figures.style import INK, PALE, SHARES, short_name, text_width
 from classifier.results.predictions import Predictions
-from classifier.results.scoring import class_scores
 
 SIDE = 6.6  # inches of the matrix of 13 classes or fewer
 LARGEST_SIDE = 10  # inches of the matrix of 20 classes or more
@@ -21,14 +20,24 @@ LINE_LENGTH = 46  # characters
 
 
 def confusion_matrix_figure(predictions: Predictions, most_frequent: int) -> Figure:
+    """Draw the confusion matrix of predictions, as `matrix_figure` does."""
+    counts = np.zeros((len(predictions.class_names),) * 2, dtype=np.int64)
+    np.add.at(counts, (predictions.labels, predictions.probabilities.argmax(axis=1)), 1)
+    return matrix_figure(counts, predictions.class_names.tolist(), most_frequent)
+
+
+def matrix_figure(counts: NDArray[np.int64], class_names: Sequence[str], most_frequent: int) -> Figure:
     """Draw the share of each true class that was predicted as each class, and list the most frequent confusions.
 
     Where there are too many classes for numbers in the cells, the classes with the lowest recall are listed too, and only as
     many classes are named at the edges as there is room for.
+
+    Parameters
+    ----------
+    counts
+        [true class, predicted class], of images.
     """
-    names = [short_name(name) for name in predictions.class_names.tolist()]
-    counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(counts, (predictions.labels, predictions.probabilities.argmax(axis=1)), 1)
+    names = [short_name(name) for name in class_names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     side = min(max(SIDE, 0.5 * len(names)), LARGEST_SIDE)
@@ -40,7 +49,7 @@ def confusion_matrix_figure(predictions: Predictions, most_frequent: int) -> Fig
 
     lists = {"Most frequent confusions": _most_frequent(counts, names, most_frequent)} if most_frequent else {}
     if most_frequent and number_size < SMALLEST_TEXT:
-        lists["Classes with the lowest recall"] = _lowest_recall(predictions, names, most_frequent)
+        lists["Classes with the lowest recall"] = _lowest_recall(counts, names, most_frequent)
     text = [(line, 12 if line is title else 10) for title, lines in lists.items() for line in ["", title, *lines]][1:]
 
     # In inches; everything is placed by hand, since the layouts of Matplotlib neither keep a size of cells nor measure a list.
@@ -96,8 +105,9 @@ def _most_frequent(counts: NDArray[np.int64], names: Sequence[str], most: int) -
     return lines or ["none"]
 
 
-def _lowest_recall(predictions: Predictions, names: Sequence[str], most: int) -> list[str]:
+def _lowest_recall(counts: NDArray[np.int64], names: Sequence[str], most: int) -> list[str]:
     """Return lines with the classes of the lowest recall, of those that have images."""
-    _, recall, _ = class_scores(predictions.labels, predictions.probabilities.argmax(axis=1), len(names))
+    images = counts.sum(axis=1)
+    recall = counts.diagonal() / np.maximum(images, 1)
     order = np.argsort(recall, kind="stable")
-    return [f"{names[index]}: {recall[index]:.1%}" for index in order[np.isin(order, predictions.labels)][:most]]
+    return [f"{names[index]}: {recall[index]:.1%}" for index in order[images[order] > 0][:most]]

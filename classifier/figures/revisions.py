@@ -1,6 +1,7 @@
 """Several revisions in one chart: each has the colour, the marker and the ids of its number, and a name where there is room."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ def name_ends(figure: Figure, axes: Axes, ends: Ends) -> None:
         )
         names[number].set_gid(f"revision-{number}-name")
     figure.draw_without_rendering()  # now the place of the axes is known
-    low, high = axes.bbox.extents[[1, 3]] * 72 / figure.dpi  # points
+    low, high = (edge * 72 / figure.dpi for edge in (axes.bbox.y0, axes.bbox.y1))  # points
     distance = 1.25 * NAME_SIZE
     for x in {end[1] for end in short.values()}:
         numbers = sorted((number for number, end in short.items() if end[1] == x), key=lambda number: short[number][2])
@@ -47,7 +48,7 @@ def name_ends(figure: Figure, axes: Axes, ends: Ends) -> None:
             names[number].set_position((9, shift))
 
 
-def marker_of(number: int) -> dict[str, object]:
+def marker_of(number: int) -> dict[str, Any]:
     """Return what `Axes.plot` takes for the marker of a revision that stands for itself."""
     color, marker = revision_style(number)
     return {"color": color, "marker": marker, "markersize": 8, "markeredgecolor": "white", "linestyle": ""}

@@ -105,10 +105,10 @@ def show_percent(axis: Axis) -> None:
 
 
 def show_logarithmic(axis: Axis) -> None:
-    """Label a logarithmic axis that has its limits with plain numbers: a few also where it spans less than a power of ten."""
+    """Label a logarithmic axis that has its limits with plain numbers: a few also where it spans little."""
     low, high = axis.get_view_interval()
     subs = (1.0,) if high > 1000 * low else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=subs) if high > 10 * low else MaxNLocator(5))
+    axis.set_major_locator(LogLocator(subs=subs) if high > 5 * low else MaxNLocator(3))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
 

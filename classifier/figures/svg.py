@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
+from matplotlib.transforms import Affine2D
 
 from classifier.figures.style import COLORS, revision_style
 
@@ -59,7 +60,7 @@ def marker_svg(number: int) -> str:
     """Return the marker of a revision, counted from 0, in its colour, as high as the text around it; screen readers skip it."""
     color, marker = revision_style(number)
     style = MarkerStyle(marker)
-    segments = style.get_path().transformed(style.get_transform().scale(1, -1)).iter_segments()
+    segments = style.get_path().transformed(style.get_transform() + Affine2D().scale(1, -1)).iter_segments()
     path = "".join(LETTERS[int(code)] + " ".join(f"{value:.2f}" for value in points) for points, code in segments)
     size = {"viewBox": "-0.6 -0.6 1.2 1.2", "width": "1em", "height": "1em"}
     element = Element("svg", {"class": f"marker revision-{number}", **size, "aria-hidden": "true"})

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from classifier.figures.revisions import HEIGHT, LONGEST_NAME, NAME_SIZE, WIDTH, marker_of
+from classifier.figures.revisions import HEIGHT, LONGEST_NAME, NAME_SIZE, WIDTH
 from classifier.figures.style import INK, revision_style, show_logarithmic, show_percent, style_axes, text_width
 from classifier.results.comparison import Row
 
@@ -23,8 +23,9 @@ def trade_off_figure(rows: Sequence[Row], quantity: Literal["seconds", "paramete
         spread = row.test_accuracy_spread or 0
         low = row.test_accuracy - spread if row.test_accuracy_low is None else row.test_accuracy_low
         high = row.test_accuracy + spread if row.test_accuracy_high is None else row.test_accuracy_high
-        axes.vlines(cost, low, high, revision_style(number)[0], linewidth=1.2, gid=f"revision-{number}-interval")
-        axes.plot(cost, row.test_accuracy, **marker_of(number), gid=f"revision-{number}-point")
+        color, marker = revision_style(number)
+        axes.vlines(cost, low, high, color, linewidth=1.5, gid=f"revision-{number}-interval")
+        axes.plot(cost, row.test_accuracy, color=color, marker=marker, linestyle="", gid=f"revision-{number}-point")
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
     axes.margins(y=0.1)
@@ -39,7 +40,7 @@ def trade_off_figure(rows: Sequence[Row], quantity: Literal["seconds", "paramete
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """Write names to the right or to the left of their points, where there is neither a point nor another name."""
-    inside = Bbox(axes.bbox.extents.reshape(2, 2) * 72 / figure.dpi)  # points of typography
+    inside = Bbox(axes.bbox.get_points() * 72 / figure.dpi)  # of typography, 72 an inch
     places = axes.transData.transform([point[1:] for point in points]) * 72 / figure.dpi
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in places]
     for number, ((name, *at), (x, y)) in enumerate(zip(points, places, strict=True)):

@@ -24,7 +24,7 @@ DRAWN = "count => document.querySelectorAll('main > .vega-embed > svg').length =
 @pytest.fixture(scope="module")
 def study(clone: Repository) -> Path:
     """DVC's page for the published study."""
-    clone.dvc("plots", "diff", *STUDY)
+    clone.real("dvc", "plots", "diff", *STUDY)
     return clone.folder / "dvc_plots/index.html"
 
 

@@ -39,7 +39,7 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = environment()
-        copy_code(folder, "--cached", "--others")
+        copy_code(folder)
         (folder / "params.yaml").write_text(parameters(), encoding="utf-8")
         for key, value in SMALL.items():
             self.set(key, value)
@@ -52,10 +52,10 @@ class Repository:
     def clone(cls, folder: Path) -> "Repository":
         """Return a clone of this project's last commit, as set-up leaves it, with the code as it is in the working tree."""
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], env=environment(), check=True)
-        copy_code(folder, "--modified", "--others")
+        copy_code(folder)
         clone = object.__new__(cls)
         clone.folder, clone.environment = folder, environment()
-        clone.python("tools.publish", "--restore")
+        clone.real("tools.publish", "--restore")
         return clone
 
     def run(self, *command: str, fails: bool | None = False) -> str:
@@ -167,9 +167,9 @@ class Repository:
         return {path: (self.folder / path).read_bytes() for path in paths}
 
 
-def copy_code(folder: Path, *which: str) -> None:
-    """Copy those of this project's files to a folder that `git ls-files` lists with these options, but no results or tests."""
-    command = ["git", "ls-files", *which, "--exclude-standard"]
+def copy_code(folder: Path) -> None:
+    """Copy this project's files as they are in the working tree, but no results, tests or docs."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
         if not results and (ROOT / name).is_file():

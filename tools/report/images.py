@@ -11,7 +11,7 @@ from classifier.data.split import Split
 from classifier.results.difference import ALL_PAIRS
 from classifier.results.predictions import Predictions
 from tools.report.pictures import Key, representatives
-from tools.report.revision import Line
+from tools.report.revision import Line, count
 from tools.report.splits import find_split, split_key
 
 LARGEST_TABLE = 20  # classes, above which a confusion matrix is a picture
@@ -133,10 +133,9 @@ def images_in_cells(test: TestSet) -> list[int]:
         wrong = np.flatnonzero(predicted != test.labels)
         for index in wrong[np.argsort(-confidence[wrong], kind="stable")]:
             cells.setdefault((line, int(test.labels[index]), int(predicted[index])), []).append(int(index))
-        if len(test.class_names) > LARGEST_TABLE:
-            order = sorted((cell for cell in cells if cell[0] == line), key=lambda cell: -len(cells[cell]))
-            for cell in order[CONFUSIONS:]:
-                del cells[cell]
+    if len(test.class_names) > LARGEST_TABLE:
+        kept = {line: frequent_confusions(count(each), CONFUSIONS) for line, each in test.predictions.items()}
+        cells = {cell: images for cell, images in cells.items() if cell[1:] in kept[cell[0]]}
     return representatives(cells, IN_A_CELL, IN_CELLS)
 
 

@@ -63,7 +63,7 @@ def _cones(xyz: Colors) -> Colors:
     adapted = CAT02 @ xyz * (ADAPTATION * 100 / (CAT02 @ WHITE) + 1 - ADAPTATION)
     signal = HUNT_POINTER_ESTEVEZ @ np.linalg.solve(CAT02, adapted)
     power = (LUMINANCE_ADAPTATION * np.abs(signal) / 100) ** 0.42
-    return np.sign(signal) * 400 * power / (power + 27.13) + 0.1
+    return np.asarray(np.sign(signal) * 400 * power / (power + 27.13) + 0.1)
 
 
 def _achromatic(xyz: Colors) -> float:

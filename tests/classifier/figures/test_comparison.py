@@ -86,7 +86,7 @@ def test_names_stand_at_the_ends_of_their_lines_without_overlap() -> None:
 
 
 def test_where_names_have_no_room_there_are_none() -> None:
-    assert curve_figure({"W" * 40: [CURVE]}, "loss").axes[0].texts == []
+    assert len(curve_figure({"W" * 40: [CURVE]}, "loss").axes[0].texts) == 0
     many = curve_figure({f"variant-{number}": [CURVE] for number in range(60)}, "loss")
     assert_readable(many)
     assert 5 < len(many.axes[0].texts) < 30

@@ -36,6 +36,12 @@ def test_what_the_user_can_fix_is_one_line_and_its_traceback_is_shown_on_request
     assert capsys.readouterr().err.splitlines() == [f"{_shown(error)}", line]
 
 
+def test_a_package_that_is_run_has_its_own_name(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/tools/report/__main__.py"])
+    excepthook(InputError, InputError("wrong"), None)
+    assert capsys.readouterr().err == "report: wrong\n"
+
+
 def _shown(error: BaseException) -> str:
     name = type(error).__name__
     text = f"{type(error).__module__}.{name}".removeprefix("builtins.")
