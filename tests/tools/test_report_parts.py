@@ -72,6 +72,7 @@ def test_pictures_keep_their_pixels_also_grey_ones_and_smaller_ones() -> None:
     album.add("grey", grey)
     sprite = album.sprite()
     assert sprite
+    assert sprite.shown == 64
     sheet = pixels(sprite)
     assert np.array_equal(sheet[:8, :8], colour)
     assert np.array_equal(sheet[:8, 8:], grey.repeat(2, axis=0).repeat(2, axis=1).repeat(3, axis=2))

@@ -31,6 +31,11 @@ class Sprite:
     side: int
     url: str
 
+    @property
+    def shown(self) -> int:
+        """Pixels of a picture on the page: a multiple of its own, up to 64, so that they stay sharp; 160 at most."""
+        return min(self.side * max(1, 64 // self.side), 160)
+
 
 class Album:
     """The pictures of a report, in the order in which they are left out last; those beyond MOST are not taken."""
