@@ -18,7 +18,7 @@ help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## make .venv with the locked packages; TORCH=cpu: PyTorch without CUDA; EXPORT=1: with those of tools.export
+setup: ## make .venv with the locked packages; TORCH=cpu: PyTorch without CUDA; EXPORT=1: with those of tools.export and of a browser
 	@$(PYTHON) -m tools.setup $(if $(TORCH),--torch "$(TORCH)") $(if $(EXPORT),--export)
 
 repro: setup ## run the pipeline: whatever changed since the last time
@@ -53,7 +53,7 @@ bench: setup ## compare the speed with a conventional training loop, in three mi
 	@$(RUN) tools.repro --quiet preprocess
 	@$(RUN) benchmarks.run $(if $(FULL),--full --runs 3)
 
-test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the long ones too; EXPORT=1: those of export too; DESIGNS=1: those of each of torchvision's designs)
+test: setup ## run the tests, and measure what they cover of the package and the stages (SLOW=1: the long ones too; EXPORT=1: those of export and of pages in a browser too; DESIGNS=1: those of each of torchvision's designs)
 	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m $(if $(DESIGNS),designs,"not designs$(if $(SLOW),, and not slow)" --cov)
 
 quick: setup ## run a subset of the tests in under 30 seconds: no DVC, no whole training

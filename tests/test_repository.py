@@ -177,7 +177,8 @@ def test_a_chart_of_curves_can_be_resized_and_zoomed_and_draws_training_as_the_p
     assert [param["bind"] for param in lines["params"]] == ["scales"]
     dash = lines["encoding"]["strokeDash"]
     assert (dash["sort"], dash["scale"]["range"][:2]) == ("descending", [[1, 0], [6, 4]]), "validation solid, training dashed"
-    assert dash["legend"]["values"]["expr"].startswith("length(domain('strokeDash')) > 1 ? "), "one column needs no legend"
+    assert dash["legend"]["labelOpacity"]["expr"] == "length(domain('strokeDash')) > 1 ? 1 : 0", "one column needs no legend"
+    assert [points["encoding"]["shape"]["field"] for points in (filled_points, hollow_points)] == ["rev", "rev"]
     assert (filled_points["transform"], filled_points["mark"]["filled"]) == ([{"filter": "!datum.is_training"}], True)
     assert (hollow_points["transform"], hollow_points["mark"]["filled"]) == ([{"filter": "datum.is_training"}], False)
 

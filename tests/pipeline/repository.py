@@ -38,21 +38,8 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "COV_", "COVERAGE"))
-        } | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-        listing = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listing.stdout.splitlines():
-            results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
-            if not results and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        self.environment = environment()
+        copy_code(folder)
         (folder / "params.yaml").write_text(parameters(), encoding="utf-8")
         for key, value in SMALL.items():
             self.set(key, value)
@@ -60,6 +47,16 @@ class Repository:
         self.run("git", "config", "user.name", "Tester")
         self.run("git", "config", "user.email", "tester@example.com")
         self.commit("Start")
+
+    @classmethod
+    def clone(cls, folder: Path) -> "Repository":
+        """Return a clone of this project's last commit, as set-up leaves it, with the code as it is in the working tree."""
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], env=environment(), check=True)
+        copy_code(folder)
+        clone = object.__new__(cls)
+        clone.folder, clone.environment = folder, environment()
+        clone.real("tools.publish", "--restore")
+        return clone
 
     def run(self, *command: str, fails: bool | None = False) -> str:
         """Run a command in the repository, and return what it printed; with `fails` None, it may succeed or fail."""
@@ -168,6 +165,22 @@ class Repository:
     def content(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Read files."""
         return {path: (self.folder / path).read_bytes() for path in paths}
+
+
+def copy_code(folder: Path) -> None:
+    """Copy this project's files as they are in the working tree, but no results, tests or docs."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        results = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "tests/", "docs/"))
+        if not results and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of this process without those of its own Git, DVC and coverage, and with its Python first."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "COV_", "COVERAGE"))}
+    return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def ran(output: str) -> list[str]:
