@@ -50,7 +50,7 @@ def test_it_is_accessible_with_a_cell_open(visit: Callable[..., Page], report: P
 def test_the_keyboard_alone_opens_the_images_of_a_cell(visit: Callable[..., Page], report: Path) -> None:
     page = visit(report)
     focused = page.locator(":focus")
-    stops = []
+    stops: list[str] = []
     while not stops or stops[-1] != "page-end":
         page.keyboard.press("Tab")
         stops.append(page.evaluate(STOP))
