@@ -313,6 +313,7 @@ def parse_yaml(text: str, where: str) -> Any:
 # What PyYAML says, and what a person should do instead.
 _PROBLEMS = {
     r"found duplicate key": "a key should stand only once",
+    r"found unhashable key": "a key should be text",
     r".*got '\?'": "put text with a '?' in quotes",
     r"found character '\\t' .*": "indent with spaces, not with a tab",
     r"found character '(.)' that cannot start any token": r"put text that begins with \1 in quotes",
@@ -324,6 +325,7 @@ _PROBLEMS = {
         "indent like the line above, whose key should be followed by a colon and a space"
     ),
     r"expected <block end>, but found .*": "nothing should follow the value",
+    r"expected '<document start>', but found .*": "nothing should follow the value, and a key be indented like the first one",
     r"expected ',' or '(.)', but got .*": r"should have a comma between items and a \1 at the end",
     r"(expected the node content, but )?found (unexpected end of stream|'<stream end>')": "should be closed",
     r"found unknown escape character .*": "double the backslash, or use single quotes",

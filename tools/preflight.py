@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -133,7 +134,7 @@ def repair() -> list[str]:
     """
     broken = _broken_files()
     if not broken:
-        return repair_references()
+        return [*repair_references(), *_remove_temporary_runs()]
     if users := running("dvc"):
         raise InputError(
             f"{broken[0]} is damaged, but process {users[0].pid} runs DVC in {users[0].cwd()}: wait for its end, or end it"
@@ -145,7 +146,8 @@ def repair() -> list[str]:
             path.unlink()
         with suppress(OSError):  # not empty; an empty folder of the run-cache would fail every run, too
             folder.rmdir()
-    return [f"removed {path}, left by a run that was killed or by a full disk" for path in broken] + repair_references()
+    lines = [f"removed {path}, left by a run that was killed or by a full disk" for path in broken]
+    return [*lines, *repair_references(), *_remove_temporary_runs()]
 
 
 def repair_references() -> list[str]:
@@ -159,6 +161,16 @@ def repair_references() -> list[str]:
     for reference in stale:
         git("update-ref", "-d", reference)
     return [f"removed {', '.join(stale)}, left by an experiment that was killed"]
+
+
+def _remove_temporary_runs() -> list[str]:
+    """Remove the folders in which experiments ran that were killed, each with a copy of the data; return a line for each."""
+    folders = sorted((DVC / "tmp/exps/standalone").glob("tmp*"))
+    if not folders or running("dvc"):
+        return []
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [f"removed {folder}, left by an experiment that was killed" for folder in folders]
 
 
 def running(*programs: str, hidden: bool = False) -> list[psutil.Process]:

@@ -314,6 +314,16 @@ def test_yaml_that_dvc_may_read_differently_or_not_at_all_is_refused_with_its_li
             'column 1: not valid YAML: indent with spaces, not with a tab, got "epochs: 15"',
         ),
         (
+            ("data:\n", "  data:\n"),
+            "network",
+            "column 1: not valid YAML: nothing should follow the value, and a key be indented like the first one, got ",
+        ),
+        (
+            ("  epochs: 15", "  [epochs]: 15"),
+            "  [epochs]",
+            'column 3: not valid YAML: a key should be text, got "[epochs]: 15"',
+        ),
+        (
             ("train:\n", "train\n"),
             "train",
             'column 1: not valid YAML: a key should be followed by a colon and a space, got "train"',

@@ -254,6 +254,10 @@ def test_what_a_killed_experiment_left_is_removed() -> None:
     git("update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")
     assert repair() == ["removed refs/exps/exec/EXEC_BASELINE, left by an experiment that was killed"]
     assert git("for-each-ref", "refs/exps/exec") == ""
+    folder = Path(".dvc/tmp/exps/standalone/tmpz5u1cd3b")
+    (folder / "data/raw").mkdir(parents=True)
+    assert repair() == [f"removed {folder}, left by an experiment that was killed"]
+    assert not folder.exists()
 
 
 def test_an_experiment_killed_as_it_started_is_not_run_by_the_next_one() -> None:
@@ -367,6 +371,7 @@ def test_nothing_is_removed_while_a_process_runs_dvc_here(busy: psutil.Process) 
     Path(".dvc/tmp/rwlock").unlink()
     assert repair() == [], "the references are in use"
     assert git("for-each-ref", "refs/exps/exec")
+    assert Path(busy.cwd()).is_dir()
 
 
 def test_of_another_user_only_a_dvc_that_holds_the_lock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
