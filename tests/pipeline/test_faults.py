@@ -250,11 +250,11 @@ def test_a_tool_on_a_full_disk_keeps_what_it_wrote_before(with_results: Reposito
         path.write_text("old")
     (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 12_000))
     assert "No space left on device" in with_results.python(*command, fails=True)
-    assert [path.read_text() for path in written] == ["old"] * len(written)
+    assert [path.read_bytes() for path in written] == [b"old"] * len(written)
     (small_disk / "filler").unlink()
     assert sorted(path for path in small_disk.rglob("*") if path.is_file()) == sorted(written)
     with_results.python(*command)
-    assert "old" not in [path.read_bytes() for path in written]
+    assert b"old" not in [path.read_bytes() for path in written]
 
 
 def run_stage(name: str, folder: Path) -> None:
