@@ -203,6 +203,19 @@ def test_a_python_without_the_packages_restores_what_git_has(with_results: Repos
     assert (with_results.folder / "models/classifier.pt").exists()
 
 
+def test_make_repro_restores_what_a_stage_could_not(with_results: Repository, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\nif 'stages.train' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    whole = outputs(with_results)
+    old = (with_results.folder / TIMES).read_bytes()
+    with_results = with_results.at(with_results.folder)
+    with_results.environment = with_results.environment | {"PYTHONPATH": str(tmp_path)}
+    with_results.real("tools.repro", "--force", "--single-item", "train", fails=True)
+    assert outputs(with_results) == whole
+    assert (with_results.folder / TIMES).read_bytes() == old
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of some megabytes."""
