@@ -161,6 +161,19 @@ def restore_from_cache(address: str, *, orphaned: bool) -> bool:
     return complete
 
 
+def restore_from_git(stage_name: str) -> None:
+    """Check out the missing outputs of a stage that Git tracks: a fresh clone has no cache, but metrics and pictures."""
+    import re
+    import subprocess
+
+    stages = Path("dvc.yaml").read_text(encoding="utf-8")
+    lines = re.search(rf"^  {re.escape(stage_name)}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
+    listing = subprocess.run(["git", "ls-files", "--deleted", "-z"], capture_output=True, text=True, check=False).stdout
+    deleted = [path for path in listing.split("\0") if lines and re.search(rf"- {re.escape(path)}:?\n", lines[1])]
+    if deleted:
+        subprocess.run(["git", "checkout", "--quiet", "--", *deleted], capture_output=True, check=False)
+
+
 def ending_signals() -> list[signal.Signals]:
     """Return those that exist here and are not ignored, as SIGHUP is under nohup and SIGINT in the background of a shell."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
@@ -244,20 +257,7 @@ def _restore_outputs(name: str, *, orphaned: bool, since: float | None) -> None:
                     file=sys.stderr,
                 )
     with suppress(OSError):  # no Git here
-        _restore_from_git(address.rpartition(":")[2])
-
-
-def _restore_from_git(stage_name: str) -> None:
-    """Check out the missing outputs of a stage that Git tracks: a fresh clone has no cache, but metrics and pictures."""
-    import re
-    import subprocess
-
-    stages = Path("dvc.yaml").read_text(encoding="utf-8")
-    lines = re.search(rf"^  {re.escape(stage_name)}:\n((?:    .*\n|\n)+)", stages, re.MULTILINE)
-    listing = subprocess.run(["git", "ls-files", "--deleted", "-z"], capture_output=True, text=True, check=False).stdout
-    deleted = [path for path in listing.split("\0") if lines and re.search(rf"- {re.escape(path)}:?\n", lines[1])]
-    if deleted:
-        subprocess.run(["git", "checkout", "--quiet", "--", *deleted], capture_output=True, check=False)
+        restore_from_git(address.rpartition(":")[2])
 
 
 def _in_use(locks: Path, paths: set[str]) -> bool:

@@ -200,6 +200,19 @@ def test_a_python_without_the_packages_restores_what_git_has(with_results: Repos
     assert (with_results.folder / "models/classifier.pt").exists()
 
 
+def test_make_repro_restores_what_a_stage_could_not(with_results: Repository, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\nif 'stages.train' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    whole = outputs(with_results)
+    old = (with_results.folder / TIMES).read_bytes()
+    with_results = with_results.at(with_results.folder)
+    with_results.environment = with_results.environment | {"PYTHONPATH": str(tmp_path)}
+    with_results.real("tools.repro", "--force", "--single-item", "train", fails=True)
+    assert outputs(with_results) == whole
+    assert (with_results.folder / TIMES).read_bytes() == old
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of some megabytes."""
@@ -247,7 +260,7 @@ def test_a_tool_on_a_full_disk_keeps_what_it_wrote_before(with_results: Reposito
         path.write_text("old")
     (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 12_000))
     assert "No space left on device" in with_results.python(*command, fails=True)
-    assert [path.read_text() for path in written] == ["old"] * len(written)
+    assert [path.read_bytes() for path in written] == [b"old"] * len(written)
     (small_disk / "filler").unlink()
     assert sorted(path for path in small_disk.rglob("*") if path.is_file()) == sorted(written)
     with_results.python(*command)
