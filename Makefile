@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) python3)
 RUN := $(BIN)/python -m
 COMPILE := $(RUN) uv pip compile pyproject.toml --universal --quiet --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 STUDY := initial batchnorm augmented
-QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,training/test_trainer.py test_params_properties.py)
+QUICK := tests/test_repository.py tests/classifier $(addprefix --ignore tests/classifier/,data/test_sources.py figures training/test_designs.py training/test_trainer.py test_params_properties.py)
 # For the commands that DVC runs, such as `python -m stages.train`.
 export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from traceback import clear_frames
 from types import TracebackType
 
 from classifier.runtime.streams import discard_unwritable_output
@@ -84,3 +85,7 @@ def excepthook(kind: type[BaseException], error: BaseException, traceback: Trace
         sys.__excepthook__(kind, error, traceback)
     if line:
         print(line, file=sys.stderr)
+    chain: BaseException | None = error
+    while chain:  # objects in these frames, such as Git repositories, would complain when they are deleted with Python itself
+        clear_frames(chain.__traceback__)
+        chain = chain.__context__

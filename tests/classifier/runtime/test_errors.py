@@ -82,3 +82,30 @@ def test_a_tool_that_fails_is_one_line_and_its_traceback_is_shown_on_request(sho
 @pytest.mark.parametrize("path", sorted([*ROOT.glob("tools/*.py"), *ROOT.glob("benchmarks/*.py")]), ids=lambda path: path.stem)
 def test_no_tool_ends_itself_with_an_error_whose_traceback_could_not_be_shown(path: Path) -> None:
     assert not re.search(r"except \(?(InputError|OSError|KeyError)[^\n]*\n +sys\.exit", path.read_text(encoding="utf-8"))
+
+
+def test_objects_that_complain_when_python_ends_are_deleted_before() -> None:
+    """As the repositories of a library that are held by the frames of an error, or by those of its cause."""
+    program = """
+import sys
+from classifier.runtime.errors import InputError, excepthook
+
+class Repository:
+    def __del__(self):
+        import wave
+
+def find():
+    repository = Repository()
+    raise KeyError
+
+def fetch():
+    try:
+        find()
+    except KeyError:
+        raise InputError("no such revision") from None
+
+sys.excepthook = excepthook
+fetch()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.stderr.splitlines() == ["-c: no such revision"]
