@@ -66,7 +66,9 @@ def main() -> None:
     try:
         set_up(arguments.torch, arguments.export)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"setup: {' '.join(error.cmd[1:])} failed; see the output above")
+        build = _read(VENV / "ready").get("torch", "")
+        undo = f"; make setup tries {build} again, and the locked build once {VENV} is removed" if build else ""
+        sys.exit(f"setup: {' '.join(error.cmd[1:])} failed; see the output above{undo}")
     except KeyboardInterrupt:
         print("setup: interrupted; make setup continues", file=sys.stderr)
         sys.exit(130)

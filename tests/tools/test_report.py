@@ -16,6 +16,7 @@ from classifier.networks.model_file import save_model
 from classifier.results.learning_curve import save_curve
 from classifier.results.predictions import load_predictions, save_predictions
 from classifier.results.table import write_csv, write_json
+from classifier.runtime.errors import InputError
 from tests.tools.models import GREY, small_model
 from tests.tools.reports import CURVE, lock, metrics, predictions
 from tools.report.__main__ import main
@@ -207,6 +208,11 @@ def test_pictures_are_left_out_where_the_page_would_be_too_large(
     assert len(page.encode()) <= limit
     assert 0 < page.count('class="picture"') < report.count('class="picture"')
     assert re.search(r"report: \d+ of \d+ pictures are left out: --size ", capsys.readouterr().out)
+
+
+def test_a_size_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"--size 0: should be more than 0 MB"):
+        main(["workspace", "--size", "0"])
 
 
 def test_a_report_is_written_whole_or_not_at_all(report: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def main(command: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=Path("report"), metavar="FOLDER", help="where to write (default: report/)"
     )
     arguments = parser.parse_args(command)
+    if not arguments.size > 0:
+        raise InputError(f"--size {arguments.size:g}: should be more than 0 MB")
     check_folder(arguments.output)
     note = read_note(arguments.note) if arguments.note else ""
     revisions = load_all(arguments.revisions, existing=arguments.existing)
