@@ -56,7 +56,7 @@ bench: setup ## compare the speed with a conventional training loop, in three mi
 test: setup ## run the tests, JOBS=2 at a time, and measure what they cover of the package and the stages (SLOW=1: the long ones too; EXPORT=1: those of export and of pages in a browser too; DESIGNS=1: those of each of torchvision's designs)
 	@$(RUN) pytest --numprocesses "$(or $(JOBS),2)" --dist loadfile --no-loadscope-reorder -m $(if $(DESIGNS),designs,"not designs$(if $(SLOW),, and not slow)" --cov)
 
-quick: setup ## run a subset of the tests in under 30 seconds: no DVC, no whole training
+quick: setup ## run a subset of the tests in about half a minute: no DVC, no whole training
 	@$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not designs" $(QUICK)
 
 lint: setup ## check style and types
