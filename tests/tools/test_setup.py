@@ -250,8 +250,9 @@ def test_a_set_up_that_fails_is_one_line_and_is_tried_again(project: Project) ->
 
 def test_a_build_that_cannot_be_installed_is_named_with_the_way_back(project: Project, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
-    last = project.set_up("--torch", (tmp_path / "index").as_uri(), fails=True, PIP_FIND_LINKS="").splitlines()[-1]
-    assert last.endswith(f"; make setup tries {(tmp_path / 'index').as_uri()} again, and the locked build once .venv is removed")
+    build = (tmp_path / "index").as_uri()
+    last = project.set_up("--torch", build, fails=True, PIP_FIND_LINKS="").splitlines()[-1]
+    assert last.endswith(f"; make setup tries {build} again, and the locked build once .venv is removed")
 
 
 def test_another_build_of_pytorch_replaces_all_that_is_cuda_and_stays(project: Project, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def ask(server: Server, path: str, host: str | None = None, method: str = "GET")
 
 def runs(server: Server) -> list[dict[str, Any]]:
     """Return the runs as they are now, not as they were at the last look."""
-    server.service_actions()
+    ask(server, "/runs.json")  # after which the server looks again
     status, _, body = ask(server, "/runs.json")
     assert status == 200
     found: list[dict[str, Any]] = json.loads(body)["runs"]
