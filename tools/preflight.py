@@ -164,13 +164,13 @@ def repair_references() -> list[str]:
 
 
 def _remove_temporary_runs() -> list[str]:
-    """Remove the folders in which experiments ran that were killed, each with a copy of the data; return a line for each."""
+    """Remove the folders of interrupted and killed experiments, each with a copy of the data; return a line for each."""
     folders = sorted((DVC / "tmp/exps/standalone").glob("tmp*"))
     if not folders or running("dvc"):
         return []
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-    return [f"removed {folder}, left by an experiment that was killed" for folder in folders]
+    return [f"removed {folder}, left by an experiment that was interrupted or killed" for folder in folders]
 
 
 def running(*programs: str, hidden: bool = False) -> list[psutil.Process]:

@@ -49,22 +49,24 @@ def stage(name: str, description: str | None) -> Iterator[None]:
 
     def watch() -> None:
         """Stop the stage when its DVC is gone, and again when that had no effect: imports may swallow an exception."""
-        while not ended.wait(CHECK_SECONDS):
+        while True:
+            time.sleep(CHECK_SECONDS)
+            if ended:
+                return
             if stops or ("DVC_STAGE" in os.environ and _is_orphan(parent)):
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    for each in ending_signals():
-        signal.signal(each, stop)
-    parent, started = os.getppid(), time.time()
-    prepare_streams()
-
-    import threading  # after the handlers: every millisecond without them counts
-
-    ended = threading.Event()
-    if os.name == "posix":
-        threading.Thread(target=watch, daemon=True).start()
-    _parse_arguments(name, description)
+    parent, started, ended = os.getppid(), time.time(), False
     try:
+        for each in ending_signals():
+            signal.signal(each, stop)
+        prepare_streams()
+
+        import threading  # after the handlers: every millisecond without them counts
+
+        if os.name == "posix":
+            threading.Thread(target=watch, daemon=True).start()
+        _parse_arguments(name, description)
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ending_signals())  # held back while a training starts again
         if "DVC_STAGE" in os.environ:
@@ -74,11 +76,11 @@ def stage(name: str, description: str | None) -> Iterator[None]:
         yield
         if stops:
             raise Stopped(stops[0][0])  # noqa: TRY301
-        ended.set()
+        ended = True
         for each in ending_signals():
             signal.signal(each, lambda number, _: os._exit(128 + number))  # the outputs are complete; Python still cleans up
     except BaseException as error:
-        ended.set()
+        ended = True
         for each in ending_signals():
             signal.signal(each, signal.SIG_IGN)
         number = stops[0][0] if stops else signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0

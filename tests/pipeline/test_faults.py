@@ -370,7 +370,12 @@ def test_a_checkout_that_may_not_be_written_is_one_line(repository: Repository) 
 
 @pytest.mark.parametrize(
     ("module", "number"),
-    [("classifier.params", signal.SIGINT), ("numpy.random", signal.SIGTERM), ("torch.nn", signal.SIGHUP)],
+    [
+        ("argparse", signal.SIGTERM),
+        ("classifier.params", signal.SIGINT),
+        ("numpy.random", signal.SIGTERM),
+        ("torch.nn", signal.SIGHUP),
+    ],
 )
 def test_a_stage_stopped_while_it_imports_is_one_line(
     fresh: Repository, tmp_path: Path, module: str, number: signal.Signals

@@ -256,7 +256,7 @@ def test_what_a_killed_experiment_left_is_removed() -> None:
     assert git("for-each-ref", "refs/exps/exec") == ""
     folder = Path(".dvc/tmp/exps/standalone/tmpz5u1cd3b")
     (folder / "data/raw").mkdir(parents=True)
-    assert repair() == [f"removed {folder}, left by an experiment that was killed"]
+    assert repair() == [f"removed {folder}, left by an experiment that was interrupted or killed"]
     assert not folder.exists()
 
 
